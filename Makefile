@@ -1,0 +1,30 @@
+# make demo   set up .venv and run the whole road on the demo data set, on the embedded engine
+# make test   set up .venv and pass every test, those against a real Neo4j among them
+.PHONY: demo test slow lint lock clean
+
+demo:
+	@scripts/setup-env.sh demo
+	@.venv/bin/personarec train --dataset demo
+
+test:
+	@scripts/setup-env.sh test
+	@$(MAKE) --no-print-directory lint
+	@scripts/setup-test-services.sh
+	@status=0; .venv/bin/pytest $(PYTEST_ARGS) || status=$$?; \
+	  scripts/stop-test-services.sh; exit $$status
+
+slow: PYTEST_ARGS = -m slow
+slow: test
+
+lint:
+	@.venv/bin/ruff check .
+	@.venv/bin/ruff format --check -q .
+	@.venv/bin/mypy
+
+lock:
+	@scripts/setup-env.sh test
+	@.venv/bin/uv pip compile -q --universal --upgrade --all-extras --no-annotate --no-header \
+	  pyproject.toml scripts/tools.in -o requirements.lock
+
+clean:
+	rm -rf .venv .cache .personarec build *.egg-info .pytest_cache .mypy_cache .ruff_cache

@@ -1,0 +1,347 @@
+"""The command line: groups and options. What a command does is imported when it runs."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import wraps
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import click
+
+if TYPE_CHECKING:
+    from kg.store import GraphStore
+
+EXIT_CHANGE, EXIT_AGAIN, EXIT_DEFECT = 1, 75, 70  # 75 and 70 as in sysexits.h
+
+
+def main() -> NoReturn:
+    """Entry point: errors in one line, exit code not 0, a traceback only with --debug."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    try:
+        cli.main(prog_name="personarec", standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except (click.Abort, KeyboardInterrupt):
+        _fail("stopped; the same command goes on from here", 130)
+    except BrokenPipeError:
+        sys.stderr.close()  # the reader of our output went away; nobody is left to tell
+        sys.exit(0)
+    except Exception as error:
+        if "--debug" in sys.argv:
+            raise
+        from kg.errors import PersonarecError, TryAgainError, one_line
+
+        if isinstance(error, TryAgainError):
+            _fail(one_line(error, 600), EXIT_AGAIN)
+        if isinstance(error, PersonarecError):
+            _fail(one_line(error, 600), EXIT_CHANGE)
+        if isinstance(error, OSError):
+            advice = "free space or mend permissions, and run it again"
+            _fail(f"{one_line(error)}; {advice}", EXIT_AGAIN)
+        if isinstance(error, ModuleNotFoundError):
+            _fail(f"{error.name} is not installed; pip install 'personarec[train]'", EXIT_CHANGE)
+        what = f"{type(error).__name__}: {one_line(error)}"
+        _fail(f"a defect of personarec: {what}; --debug shows where, please report it", EXIT_DEFECT)
+    sys.exit(0)
+
+
+def _fail(message: str, code: int) -> NoReturn:
+    click.echo(f"personarec: {message}", err=True)
+    sys.exit(code)
+
+
+# -- options that commands share -------------------------------------------------------------------
+
+_graph = click.option(
+    "--graph", envvar="PERSONAREC_GRAPH", metavar="URI",
+    help="bolt:// or neo4j:// server; the embedded engine when left out.",
+)  # fmt: skip
+_home = click.option(
+    "--home", envvar="PERSONAREC_HOME", default=".personarec", show_default=True,
+    type=click.Path(path_type=Path, file_okay=False), help="Folder for all state.",
+)  # fmt: skip
+_debug = click.option("--debug", is_flag=True, help="Show tracebacks.")
+_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+_dataset = click.option("--dataset", metavar="NAME|FOLDER|MANIFEST", help="Which data set.")
+
+
+def _common(command: Callable[..., None]) -> Callable[..., None]:
+    """The options every command has; the command gets ``graph``, ``home`` and ``as_json``."""
+
+    @_graph
+    @_home
+    @_json
+    @_debug
+    @wraps(command)
+    def wrapped(debug: bool, **options: Any) -> None:
+        command(**options)
+
+    return wrapped
+
+
+@contextmanager
+def _open(graph: str | None, home: Path) -> Iterator[GraphStore]:
+    from kg.store import connect
+
+    with connect(graph, home) as store:
+        yield store
+
+
+def _loaded(store: GraphStore, dataset: str | None) -> str:
+    """Name of a data set in the graph; the only one there when none is given."""
+    from kg.errors import ChangeSomethingError
+    from kg.ingest import data_sets, require_data_set
+    from personarec.datasets.manifest import name_of
+
+    if dataset:
+        return str(require_data_set(store, name_of(dataset))["id"])
+    names = [d["id"] for d in data_sets(store) if d["domain"]]
+    if len(names) != 1:
+        known = ", ".join(names) or "none yet"
+        raise ChangeSomethingError(f"say which data set with --dataset (in the graph: {known})")
+    return str(names[0])
+
+
+# -- commands --------------------------------------------------------------------------------------
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="personarec")
+def cli() -> None:
+    """Persona-driven sequential recommendation on a knowledge graph."""
+
+
+@cli.command()
+@_common
+def doctor(graph: str | None, home: Path, as_json: bool) -> None:
+    """Versions, device and graph engine on one screen."""
+    from personarec import console
+    from personarec.doctor import examine
+
+    checks = examine(graph, home)
+    if as_json:
+        console.print_json([dict(zip(("what", "state", "detail"), c, strict=True)) for c in checks])
+    else:
+        console.print_table("", ("", "state", "detail"), checks)
+    if any(state == "failed" for _, state, _ in checks):
+        sys.exit(EXIT_CHANGE)
+
+
+@cli.group()
+def kg() -> None:
+    """The knowledge graph: load it, look at it."""
+
+
+@kg.command()
+@click.option("--dataset", required=True, metavar="NAME|FOLDER|MANIFEST", help="What to load.")
+@click.option("--max-bad", default=0.01, show_default=True, type=click.FloatRange(0, 1),
+              help="Share of malformed rows to put up with.")  # fmt: skip
+@click.option("--batch-rows", default=5000, show_default=True, type=click.IntRange(1, 5000),
+              help="Rows a transaction.")  # fmt: skip
+@_common
+def ingest(
+    dataset: str, max_bad: float, batch_rows: int, graph: str | None, home: Path, as_json: bool
+) -> None:
+    """Load a data set, go on with an interrupted load, or confirm that nothing changed."""
+    from personarec import console
+    from personarec.commands import ingest_data_set, print_ingest
+
+    with _open(graph, home) as store:
+        result = ingest_data_set(store, dataset, home, max_bad=max_bad, batch_rows=batch_rows)
+        if as_json:
+            console.print_json(result.as_dict())
+        else:
+            print_ingest(result)
+
+
+@kg.command()
+@_dataset
+@_common
+def stats(dataset: str | None, graph: str | None, home: Path, as_json: bool) -> None:
+    """How many nodes and relations there are, and the ledger of loads."""
+    from kg.ingest import stats as collect
+    from personarec import console
+    from personarec.commands import print_stats
+
+    with _open(graph, home) as store:
+        found = collect(store, _loaded(store, dataset) if dataset else None)
+    console.print_json(found) if as_json else print_stats(found)
+
+
+@kg.command()
+@_dataset
+@click.option("--hash", "only_hash", is_flag=True, help="Print the SHA-256 of the dump alone.")
+@click.option("--derived", is_flag=True, help="Include personas, preferences and transitions.")
+@_common
+def dump(
+    dataset: str | None, only_hash: bool, derived: bool, graph: str | None, home: Path,
+    as_json: bool,
+) -> None:  # fmt: skip
+    """The graph's content as canonical lines, equal for equal content on every engine."""
+    from kg.ingest import dump as lines
+    from kg.ingest import dump_hash
+
+    with _open(graph, home) as store:
+        name = _loaded(store, dataset) if dataset else None
+        if only_hash:
+            digest = dump_hash(store, name, derived=derived)
+            click.echo(f'{{"hash": "{digest}"}}' if as_json else digest)
+            return
+        for line in lines(store, name, derived=derived):
+            sys.stdout.buffer.write(line)
+        sys.stdout.buffer.flush()
+
+
+@kg.command()
+@click.argument("text")
+@click.option("--param", "-p", multiple=True, metavar="NAME=JSON", help="A parameter's value.")
+@click.option("--limit", default=100, show_default=True, type=click.IntRange(1), help="Most rows.")
+@_common
+def query(
+    text: str, param: tuple[str, ...], limit: int, graph: str | None, home: Path, as_json: bool
+) -> None:
+    """Run a Cypher query that reads."""
+    from kg.store.query import read_only_query
+    from personarec import console
+    from personarec.commands import parse_parameters
+
+    parameters = parse_parameters(param)
+    with _open(graph, home) as store:
+        columns, rows = read_only_query(store, text, parameters, limit)
+    if as_json:
+        console.print_json([dict(zip(columns, row, strict=True)) for row in rows])
+    else:
+        console.print_table("", columns, rows)
+
+
+@kg.command()
+@_common
+def schema(graph: str | None, home: Path, as_json: bool) -> None:
+    """Node and relation types, with their properties."""
+    from personarec import console
+    from personarec.commands import print_schema, schema_document
+
+    console.print_json(schema_document()) if as_json else print_schema()
+
+
+@kg.command()
+@click.argument("user")
+@_dataset
+@click.option("-n", default=10, show_default=True, type=click.IntRange(1, 1000), help="How many.")
+@_common
+def neighbours(
+    user: str, dataset: str | None, n: int, graph: str | None, home: Path, as_json: bool
+) -> None:
+    """Users whose persona is nearest to USER's, and what they share."""
+    from personarec import console
+    from personarec.commands import find_neighbours, print_neighbours
+
+    with _open(graph, home) as store:
+        key, found = find_neighbours(store, _loaded(store, dataset), user, n)
+    if as_json:
+        console.print_json({"user": key, "neighbours": [vars(f) for f in found]})
+    else:
+        print_neighbours(key, found)
+
+
+@cli.group()
+def personas() -> None:
+    """Personas in the graph."""
+
+
+@personas.command()
+@click.argument("user")
+@_dataset
+@_common
+def show(user: str, dataset: str | None, graph: str | None, home: Path, as_json: bool) -> None:
+    """The persona of USER in words."""
+    from personarec import console
+    from personarec.commands import persona_document, print_persona
+
+    with _open(graph, home) as store:
+        document = persona_document(store, _loaded(store, dataset), user)
+    console.print_json(document) if as_json else print_persona(document)
+
+
+@personas.command("list")
+@_dataset
+@_common
+def list_personas(dataset: str | None, graph: str | None, home: Path, as_json: bool) -> None:
+    """Versions of the personas, and which one is current."""
+    from personarec import console
+    from personarec.commands import persona_versions
+
+    with _open(graph, home) as store:
+        rows = persona_versions(store, _loaded(store, dataset))
+    if as_json:
+        console.print_json(rows)
+    else:
+        console.print_table("", tuple(rows[0]) if rows else (), [list(r.values()) for r in rows])
+
+
+@personas.command()
+@click.argument("version")
+@_dataset
+@_common
+def use(version: str, dataset: str | None, graph: str | None, home: Path, as_json: bool) -> None:
+    """Make VERSION the current personas."""
+    from kg.views.personas import use_personas
+
+    with _open(graph, home) as store:
+        use_personas(store, _loaded(store, dataset), version)
+    click.echo(f'{{"current": "{version}"}}' if as_json else f"current personas: {version}")
+
+
+@cli.command()
+@click.option("--dataset", required=True, metavar="NAME|FOLDER|MANIFEST", help="What to train on.")
+@click.option("--refit", is_flag=True, help="Choose on validation, then fit on it as well.")
+@click.option("--seeds", default=1, show_default=True, type=click.IntRange(1, 100),
+              help="How many seeds.")  # fmt: skip
+@click.option("--rows", metavar="A,B,…", help="Only these rows of the table.")
+@click.option("--epochs", type=click.IntRange(1), help="Most epochs.")
+@click.option("--threads", type=click.IntRange(1), help="Threads of torch.")
+@click.option("--force", is_flag=True, help="Train even when this result is there.")
+@_common
+def train(
+    dataset: str, refit: bool, seeds: int, rows: str | None, epochs: int | None,
+    threads: int | None, force: bool, graph: str | None, home: Path, as_json: bool,
+) -> None:  # fmt: skip
+    """Graph, personas, write-back, retriever and its table with controls, for one data set."""
+    from personarec import console
+    from personarec.commands import print_training, train_config, train_whole_way
+
+    config = train_config(refit, seeds, rows, epochs, threads)
+    with _open(graph, home) as store:
+        outcome = train_whole_way(store, dataset, config, home, force=force)
+    console.print_json(outcome.as_dict()) if as_json else print_training(outcome)
+
+
+@cli.command()
+@click.argument("user", required=False)
+@click.option("--items", metavar="A,B,C", help="An anonymous session: ids or titles, oldest first.")
+@click.option("-n", default=10, show_default=True, type=click.IntRange(1, 1000), help="How many.")
+@click.option("--explain", is_flag=True, help="Show the graph paths that lead there.")
+@_dataset
+@_common
+def recommend(
+    user: str | None, items: str | None, n: int, explain: bool, dataset: str | None,
+    graph: str | None, home: Path, as_json: bool,
+) -> None:  # fmt: skip
+    """The next items for USER, or for a session given by --items."""
+    from personarec import console
+    from personarec.commands import print_recommended, recommend_for
+
+    if (user is None) == (items is None):
+        raise click.UsageError("give either USER or --items A,B,C")
+    with _open(graph, home) as store:
+        found = recommend_for(store, home, dataset, user, items, n, explained=explain)
+    console.print_json(found.as_dict()) if as_json else print_recommended(found)
+
+
+if __name__ == "__main__":
+    main()

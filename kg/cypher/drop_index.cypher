@@ -1,0 +1,5 @@
+// purpose: Drop an index.
+// parameters: -
+// columns: -
+// mode: write
+DROP INDEX {{index}} IF EXISTS

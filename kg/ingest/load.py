@@ -1,0 +1,240 @@
+"""Ingest: stage a data set, bring the graph to it, close the books."""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from kg.errors import ChangeSomethingError, PersonarecError
+from kg.ingest.journal import Journal
+from kg.ingest.sources import DataSetSources
+from kg.ingest.stage import Progress, Stage, Table, stage
+from kg.ingest.tables import BATCH_ROWS, Counts, NodeRow, RelationKind, RelationRow, Writer
+from kg.schema import DOMAINS
+from kg.store import GraphStore, statement
+
+
+@dataclass(frozen=True)
+class IngestResult:
+    """What an ingest found and did."""
+
+    stage: Stage
+    load: str | None
+    """Id of the load in the ledger; None when the graph already held everything."""
+    created: int
+    changed: int
+    unchanged: int
+    resumed: bool
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return {
+            "dataset": self.stage.data_set,
+            "load": self.load,
+            "created": self.created,
+            "changed": self.changed,
+            "unchanged": self.unchanged,
+            "resumed": self.resumed,
+            "books": [asdict(b) for b in self.stage.books],
+        }
+
+
+def ingest(
+    store: GraphStore,
+    data_set: DataSetSources,
+    home: Path,
+    progress: Progress,
+    *,
+    batch_rows: int = BATCH_ROWS,
+    max_bad: float = 0.01,
+) -> IngestResult:
+    """Load a data set, go on with a load that was interrupted, or confirm that nothing changed.
+
+    Args:
+        store: the graph.
+        data_set: what to load.
+        home: the project's home folder; the stage and the journal go under ``ingest/NAME``.
+        progress: called as rows are read and written.
+        batch_rows: rows a transaction.
+        max_bad: share of the rows of a source that may be malformed; facts that the schema has no
+            place for do not count.
+
+    Raises:
+        ChangeSomethingError: a source cannot be read, or too many of its rows are unusable.
+        TryAgainError: the graph server went away; running again goes on from there.
+    """
+    folder = home / "ingest" / data_set.name
+    staged = stage(data_set, folder, progress)
+    _check_quarantine(staged, max_bad)
+    store.ensure_schema()
+    _check_domain(store, data_set)
+    return _Load(store, staged, folder, progress, batch_rows).run()
+
+
+def _check_quarantine(staged: Stage, max_bad: float) -> None:
+    for book in staged.books:
+        bad = book.quarantined - book.unused
+        if bad > max_bad * book.rows_in:
+            first = next(r for r in staged.quarantine() if r["source"] == book.source)
+            raise ChangeSomethingError(
+                f"{book.source}: {bad} of {book.rows_in} rows are unusable, first "
+                f"line {first['line']}: {first['reason']}; nothing was loaded; all are listed in "
+                f"{staged.folder / 'quarantine.jsonl'}; mend the file, or allow more with --max-bad"
+            )
+
+
+def _check_domain(store: GraphStore, data_set: DataSetSources) -> None:
+    for name, domain, *_ in store.read(statement("data_sets")):
+        if name == data_set.name and domain and domain != data_set.domain:
+            raise ChangeSomethingError(
+                f"data set {name} is in the graph with domain {domain}, not {data_set.domain}; "
+                "give this one another name"
+            )
+
+
+class _Load:
+    def __init__(
+        self, store: GraphStore, staged: Stage, folder: Path, progress: Progress, batch_rows: int
+    ) -> None:
+        self.store = store
+        self.stage = staged
+        self.progress = progress
+        self.batch_rows = batch_rows
+        where = hashlib.sha256(f"{store.address} {store.database}".encode()).hexdigest()[:12]
+        self.journal_file = folder / f"journal-{where}.json"
+        self.journal, self.resumed = self._open_journal()
+        self.started = self.resumed
+        self.writer = Writer(store, staged.data_set, self.journal.load, self._start)
+
+    def _open_journal(self) -> tuple[Journal, bool]:
+        # The ledger in the graph decides: it may have been wiped since the journal was written,
+        # or the process may have died before it wrote one.
+        unfinished = [
+            row[0]
+            for row in self.store.read(
+                statement("running_loads"),
+                dataset=self.stage.data_set,
+                contentHash=self.stage.content_hash,
+            )
+        ]
+        journal = Journal.load_from(self.journal_file)
+        if journal and journal.load in unfinished:
+            return journal, True
+        if unfinished:
+            return Journal(unfinished[0], self.stage.content_hash), True
+        now = datetime.now(UTC)
+        load = f"{self.stage.data_set}-{now:%Y%m%dT%H%M%S}-{secrets.token_hex(3)}"
+        return Journal(load, self.stage.content_hash), False
+
+    def _start(self) -> None:
+        if not self.started:
+            self.store.write(
+                statement("start_load"),
+                load=self.journal.load,
+                dataset=self.stage.data_set,
+                contentHash=self.stage.content_hash,
+                now=_now(),
+            )
+            self.started = True
+
+    def run(self) -> IngestResult:
+        journal = self.journal
+        total = sum(t.rows for t in self.stage.tables)
+        skipped = sum(t.rows for t in self.stage.tables[: journal.table]) + journal.row
+        self.progress("writing", skipped, total)
+        for index in range(journal.table, len(self.stage.tables)):
+            table = self.stage.tables[index]
+            for start, rows in self._batches(table, journal.row):
+                counts = self._write(table, rows)
+                self._commit(index, start + len(rows), counts)
+                self.progress("writing", skipped := skipped + len(rows), total)
+            journal.table, journal.row = index + 1, 0
+        self._balance(total)
+        if self.started:
+            self._finish()
+        self.journal_file.unlink(missing_ok=True)
+        return IngestResult(
+            self.stage,
+            journal.load if self.started else None,
+            journal.created,
+            journal.changed,
+            journal.unchanged,
+            self.resumed,
+        )
+
+    def _batches(self, table: Table, start: int) -> Iterator[tuple[int, list[dict[str, Any]]]]:
+        frame = pl.scan_parquet(self.stage.folder / table.file)
+        while start < table.rows:
+            yield start, frame.slice(start, self.batch_rows).collect().to_dicts()
+            start += self.batch_rows
+
+    def _write(self, table: Table, rows: list[dict[str, Any]]) -> Counts:
+        if table.kind == "node":
+            return self.writer.nodes(table.label, [_node(table, r) for r in rows])
+        kind = RelationKind(table.label, table.source_label, table.target_label)
+        return self.writer.relations(kind, [_relation(r) for r in rows])
+
+    def _commit(self, table: int, row: int, counts: Counts) -> None:
+        journal = self.journal
+        journal.table, journal.row = table, row
+        journal.created += counts.created
+        journal.changed += counts.changed
+        journal.unchanged += counts.unchanged
+        if self.started:
+            journal.save(self.journal_file)
+
+    def _balance(self, total: int) -> None:
+        journal = self.journal
+        if journal.created + journal.changed + journal.unchanged != total:
+            raise PersonarecError(
+                f"data set {self.stage.data_set}: {total} staged rows, but in the graph "
+                f"{journal.created} created + {journal.changed} changed + {journal.unchanged} "
+                "unchanged; the load stays open; run kg ingest again"
+            )
+
+    def _finish(self) -> None:
+        stage = self.stage
+        self.store.write(
+            statement("abandon_loads"), dataset=stage.data_set, contentHash=stage.content_hash
+        )
+        self.store.write(
+            statement("finish_load"),
+            load=self.journal.load,
+            dataset=stage.data_set,
+            domain=stage.domain,
+            contentHash=stage.content_hash,
+            now=_now(),
+            books={
+                "rowsIn": stage.total("rows_in"),
+                "merged": stage.total("merged"),
+                "duplicates": stage.total("duplicates"),
+                "quarantined": stage.total("quarantined"),
+                "created": self.journal.created,
+                "changed": self.journal.changed,
+            },
+        )
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def _node(table: Table, row: dict[str, Any]) -> NodeRow:
+    key = row.pop("id")
+    if table.label in ("User", *DOMAINS.values()) and "dataset" in row:
+        return NodeRow(key, row, {})
+    # Entities are shared between data sets: the first to name one has named it.
+    return NodeRow(key, {}, row)
+
+
+def _relation(row: dict[str, Any]) -> RelationRow:
+    source, target = row.pop("source"), row.pop("target")
+    row["source"] = row.pop("source_")
+    return RelationRow(source, target, row)

@@ -1,0 +1,68 @@
+"""What is in the graph: numbers of nodes and relations, data sets and their loads."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from kg.errors import ChangeSomethingError
+from kg.ingest.dump import relation_kinds
+from kg.schema import NODE_TYPES, Role
+from kg.store import GraphStore, statement
+
+LOAD_COLUMNS = (
+    "id", "status", "startedAt", "finishedAt", "rowsIn", "merged", "duplicates", "quarantined",
+    "created", "changed",
+)  # fmt: skip
+
+
+def data_sets(store: GraphStore) -> list[dict[str, Any]]:
+    """Data sets with their domain, content hash and current persona model."""
+    columns = ("id", "domain", "contentHash", "personaModel")
+    return [dict(zip(columns, row, strict=True)) for row in store.read(statement("data_sets"))]
+
+
+def require_data_set(store: GraphStore, name: str) -> dict[str, Any]:
+    """The data set of a name. Raises ChangeSomethingError when it is not in the graph."""
+    found = data_sets(store)
+    for data_set in found:
+        if data_set["id"] == name and data_set["domain"]:
+            return data_set
+    known = ", ".join(d["id"] for d in found if d["domain"]) or "none yet"
+    raise ChangeSomethingError(
+        f"data set {name!r} is not in the graph of the {store.address} (there: {known}); "
+        f"run personarec kg ingest --dataset {name} first"
+    )
+
+
+def stats(store: GraphStore, dataset: str | None = None) -> dict[str, Any]:
+    """Counts of nodes by label and relations by type; those of one data set where it is named.
+
+    Entities are shared, so a data set's count leaves them out.
+    """
+    nodes: dict[str, int] = {}
+    for node in NODE_TYPES:
+        if dataset is None:
+            rows = store.read(statement("count_nodes", label=node.label))
+        elif node.role in (Role.USER, Role.ITEM) or node.label in ("Load", "PersonaModel"):
+            rows = store.read(statement("count_data_set_nodes", label=node.label), dataset=dataset)
+        else:
+            continue
+        if rows[0][0]:
+            nodes[node.label] = rows[0][0]
+    relations: dict[str, int] = {}
+    for name, source in sorted({(r.name, source) for r, source, _ in relation_kinds()}):
+        if dataset is None:
+            rows = store.read(statement("count_relations", type=name, source=source))
+        else:
+            rows = store.read(
+                statement("count_data_set_relations", type=name, source=source), dataset=dataset
+            )
+        if rows[0][0]:
+            relations[name] = relations.get(name, 0) + rows[0][0]
+    loads = [
+        dict(zip(LOAD_COLUMNS, row, strict=True))
+        for d in data_sets(store)
+        if dataset in (None, d["id"])
+        for row in store.read(statement("loads"), dataset=d["id"])
+    ]
+    return {"nodes": nodes, "relations": relations, "loads": loads}

@@ -1,0 +1,34 @@
+"""Loaders: one source format a file, all of one small protocol (see records.py)."""
+
+from kg.errors import ChangeSomethingError
+from kg.loaders.amazon import read_reviews
+from kg.loaders.ntriples import read_ntriples
+from kg.loaders.records import Loader
+from kg.loaders.s3rec import read_attributes, read_sequences
+from kg.loaders.tsv import read_facts, read_interactions, read_items
+
+LOADERS = {
+    loader.name: loader
+    for loader in (
+        Loader("tsv-interactions", "user_id item_id rating timestamp", read_interactions),
+        Loader("tsv-items", "item_id title genres dbpedia_uri", read_items),
+        Loader("tsv-facts", "head relation tail", read_facts),
+        Loader("ntriples", "facts and labels as N-Triples", read_ntriples),
+        Loader("amazon-reviews", "Amazon reviews as JSON lines, 2018 form", read_reviews),
+        Loader("s3rec-sequences", "a user a line, then its items in order", read_sequences),
+        Loader("s3rec-attributes", "JSON: item -> attribute numbers", read_attributes),
+    )
+}
+
+
+def loader(name: str) -> Loader:
+    """The loader of a name. Raises ChangeSomethingError."""
+    try:
+        return LOADERS[name]
+    except KeyError:
+        raise ChangeSomethingError(
+            f"no loader {name!r}; there are: {', '.join(sorted(LOADERS))}"
+        ) from None
+
+
+__all__ = ["LOADERS", "Loader", "loader"]

@@ -1,0 +1,41 @@
+"""Text lines of a file, one at a time, with what is wrong with a line said instead of raised."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from kg.loaders.records import Rejected
+
+MAX_LINE = 8 * 1024 * 1024  # bytes; also the most that one database message may hold
+SHOWN = 200  # characters of a rejected line that are kept
+
+
+def rejected(line: int, reason: str, text: str = "") -> Rejected:
+    """A Rejected with its text cut to a readable length."""
+    return Rejected(line, reason, text[:SHOWN])
+
+
+def read_lines(path: Path) -> Iterator[tuple[int, str] | Rejected]:
+    """Yield (line number from 1, text without its end) for every line, blank ones too.
+
+    A line that is too long, is not UTF-8, or holds NUL comes as Rejected.
+    """
+    with path.open("rb") as file:
+        number = 0
+        while raw := file.readline(MAX_LINE + 1):
+            number += 1
+            if len(raw) > MAX_LINE:
+                yield rejected(number, f"line longer than {MAX_LINE} bytes", repr(raw[:SHOWN]))
+                while raw and not raw.endswith(b"\n"):
+                    raw = file.readline(MAX_LINE)
+                continue
+            try:
+                text = raw.decode("utf-8").rstrip("\r\n")
+            except UnicodeDecodeError as error:
+                yield rejected(number, f"not UTF-8 at byte {error.start}", repr(raw[:SHOWN]))
+                continue
+            if "\0" in text:
+                yield rejected(number, "holds a NUL character", repr(text[:SHOWN]))
+            else:
+                yield number, text.lstrip("\ufeff") if number == 1 else text

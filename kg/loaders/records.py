@@ -1,0 +1,78 @@
+"""What a loader yields: records of five kinds, or a row it could not use.
+
+The protocol is one function: ``read(path) -> Iterator[Record | Rejected]``, streamed. A loader
+knows its file format and nothing of the graph; it never drops a row in silence.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+
+class Interaction(NamedTuple):
+    """A user touched an item."""
+
+    user: str
+    item: str
+    rating: float | None
+    timestamp: int
+    row: int
+    """Row number in the source, which orders interactions of one timestamp."""
+
+
+class Item(NamedTuple):
+    """What a source says of an item."""
+
+    item: str
+    title: str | None
+    iri: str | None
+    genres: tuple[str, ...] = ()
+
+
+class IriFact(NamedTuple):
+    """A fact about a resource; it concerns every item linked to that IRI."""
+
+    subject: str
+    predicate: str
+    object: str
+
+
+class ItemFact(NamedTuple):
+    """A fact about an item by its own id; the object is an IRI."""
+
+    item: str
+    predicate: str
+    object: str
+
+
+class Label(NamedTuple):
+    """A resource's name."""
+
+    iri: str
+    text: str
+
+
+Record = Interaction | Item | IriFact | ItemFact | Label
+
+
+class Rejected(NamedTuple):
+    """A row set aside, and why."""
+
+    line: int
+    reason: str
+    text: str
+
+
+Read = Callable[[Path], Iterator[Record | Rejected]]
+
+
+@dataclass(frozen=True)
+class Loader:
+    """A source format by name."""
+
+    name: str
+    doc: str
+    read: Read

@@ -1,0 +1,81 @@
+"""Where the graph is: the embedded engine under the home folder, or a server by its URI."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+import neo4j
+
+from kg.errors import ChangeSomethingError
+from kg.store.embedded import DATABASE, USER, EmbeddedEngine
+from kg.store.graph_store import GraphStore, Neo4jDialect, translated_errors
+
+SCHEMES = ("bolt", "bolt+s", "bolt+ssc", "neo4j", "neo4j+s", "neo4j+ssc")
+CONNECT_TIMEOUT = 10.0
+RETRY_TIME = 60.0  # rides over a server's restart
+
+
+def connect(graph: str | None, home: Path) -> GraphStore:
+    """Open the graph store.
+
+    Args:
+        graph: a ``bolt://`` or ``neo4j://`` URI; None or empty for the embedded engine.
+        home: the project's home folder; the embedded engine lives in its ``graph`` folder.
+
+    User, password and database of a server come from PERSONAREC_GRAPH_USER (default ``neo4j``),
+    PERSONAREC_GRAPH_PASSWORD and PERSONAREC_GRAPH_DATABASE (default ``neo4j``), or from the URI.
+
+    Raises:
+        ChangeSomethingError: a bad URI, user, password or database.
+        TryAgainError: nobody answers.
+    """
+    return _connect_server(graph) if graph else _open_embedded(home / "graph")
+
+
+def _open_embedded(folder: Path) -> GraphStore:
+    engine = EmbeddedEngine(folder)
+    uri = f"bolt://127.0.0.1:{engine.port}"
+    driver = neo4j.GraphDatabase.driver(
+        uri,
+        auth=(USER, engine.password),
+        connection_timeout=CONNECT_TIMEOUT,
+        max_transaction_retry_time=RETRY_TIME,
+    )
+    return GraphStore(driver, DATABASE, engine, f"embedded engine in {folder}")
+
+
+def _connect_server(uri: str) -> GraphStore:
+    try:
+        parts = urlsplit(uri)
+        port = f":{parts.port}" if parts.port else ""
+    except ValueError as error:
+        raise ChangeSomethingError(
+            f"--graph is not a usable URI: {error}; use bolt://HOST:PORT"
+        ) from None
+    if parts.scheme not in SCHEMES or not parts.hostname:
+        raise ChangeSomethingError(
+            f"--graph must be {' or '.join(s + '://HOST:PORT' for s in ('bolt', 'neo4j'))}, "
+            "or left out for the embedded engine"
+        )
+    host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
+    # Rebuilt from its parts, so that a password in the URI reaches no message and no log.
+    address = f"{parts.scheme}://{host}{port}"
+    user = unquote(parts.username or "") or os.environ.get("PERSONAREC_GRAPH_USER", "neo4j")
+    password = unquote(parts.password or "") or os.environ.get("PERSONAREC_GRAPH_PASSWORD", "")
+    database = parts.path.strip("/") or os.environ.get("PERSONAREC_GRAPH_DATABASE", "neo4j")
+    with translated_errors(address, database):
+        driver = neo4j.GraphDatabase.driver(
+            address,
+            auth=(user, password),
+            connection_timeout=CONNECT_TIMEOUT,
+            max_transaction_retry_time=RETRY_TIME,
+        )
+        try:
+            # A first look with no retries: a server that is not there is said at once.
+            driver.verify_connectivity()
+        except BaseException:
+            driver.close()
+            raise
+    return GraphStore(driver, database, Neo4jDialect(), address)

@@ -1,0 +1,286 @@
+"""Personas in the graph: versions written beside each other, one of them current.
+
+The dense vector is a property of the user named after its version, under a vector index of its own;
+the strongest facts are PREFERS relations that carry the version's id. Readers follow the data set's
+``personaModel``; one small transaction moves it when all of a version is there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from itertools import groupby
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kg.errors import ChangeSomethingError
+from kg.ingest.stage import Progress
+from kg.ingest.tables import RelationKind, RelationRow, Writer
+from kg.store import GraphStore, statement
+from kg.views.export import batches, read_users
+
+USERS = 500  # users a transaction
+KEPT_VERSIONS = 2  # the current one and the one before, for readers that began with it
+
+
+@dataclass(frozen=True)
+class PersonaModel:
+    """One version of a data set's personas.
+
+    ``fitted`` says of which interactions it was made; ``id`` holds a hash of content, so the same
+    personas are the same version.
+    """
+
+    id: str
+    dataset: str
+    encoder: str
+    dimension: int
+    fitted: str
+    users: int
+
+    @property
+    def property_name(self) -> str:
+        """Name of the user property that holds the vector."""
+        return "persona" + self.id.rpartition("-")[2]
+
+    @property
+    def index(self) -> str:
+        """Name of the vector index over the property."""
+        return f"{self.property_name}_vector"
+
+
+@dataclass(frozen=True)
+class Preference:
+    """A strong fact of a user's persona."""
+
+    user: str
+    label: str
+    entity: str
+    relation: str
+    weight: float
+
+
+def write_personas(
+    store: GraphStore,
+    model: PersonaModel,
+    users: Sequence[str],
+    vectors: NDArray[np.float32],
+    preferences: Sequence[Preference],
+    progress: Progress,
+) -> None:
+    """Write a version, where it is not there yet, and make it current.
+
+    Args:
+        store: the graph.
+        model: the version.
+        users: keys of the users, shape (n,).
+        vectors: float32, shape (n, dimension), finite and not zero.
+        preferences: strongest facts, any order.
+        progress: called with users done.
+
+    Raises:
+        ChangeSomethingError: vectors of another shape, with NaN or infinity, or zero.
+    """
+    check_vectors(model, users, vectors)
+    if model.id not in [m.id for m, _ in versions(store, model.dataset)]:
+        _write_version(store, model, users, vectors, preferences, progress)
+    use_personas(store, model.dataset, model.id)
+    _remove_old(store, model.dataset)
+
+
+def check_vectors(model: PersonaModel, users: Sequence[str], vectors: NDArray[np.float32]) -> None:
+    """Refuse vectors that a vector index would take in silence and then answer wrongly.
+
+    Raises ChangeSomethingError.
+    """
+    if vectors.shape != (len(users), model.dimension):
+        raise ChangeSomethingError(
+            f"personas of {model.id}: shape {vectors.shape} instead of "
+            f"({len(users)}, {model.dimension}); train them again"
+        )
+    bad = ~np.isfinite(vectors).all(axis=1) | ~vectors.any(axis=1)
+    if bad.any():
+        raise ChangeSomethingError(
+            f"personas of {model.id}: {int(bad.sum())} vectors are zero or not finite, first that "
+            f"of {users[int(np.argmax(bad))]}; nothing was written; train with another encoder"
+        )
+
+
+def _write_version(
+    store: GraphStore,
+    model: PersonaModel,
+    users: Sequence[str],
+    vectors: NDArray[np.float32],
+    preferences: Sequence[Preference],
+    progress: Progress,
+) -> None:
+    store.ensure_schema()
+    write = statement("write_vectors", property=model.property_name)
+    done = 0
+    for part in batches(range(len(users)), USERS):
+        rows = [{"id": users[i], "vector": vectors[i].tolist()} for i in part]
+        store.write(write, rows=rows)
+        progress("writing personas", done := done + len(part), len(users))
+    _write_preferences(store, model, preferences, progress)
+    store.create_vector_index(model.index, "User", model.property_name, model.dimension)
+    sequence = max((s for _, s in versions(store, model.dataset)), default=0) + 1
+    properties = {k: v for k, v in asdict(model).items() if k != "id"} | {
+        "property": model.property_name,
+        "index": model.index,
+        "sequence": sequence,
+    }
+    store.write(statement("merge_persona_model"), id=model.id, properties=properties)
+
+
+def _write_preferences(
+    store: GraphStore, model: PersonaModel, preferences: Sequence[Preference], progress: Progress
+) -> None:
+    writer = Writer(store, model.dataset, model.id, lambda: None)
+    ordered = sorted(preferences, key=lambda p: (p.label, p.user))
+    done = 0
+    for label, group in groupby(ordered, key=lambda p: p.label):
+        rows = [
+            RelationRow(
+                p.user,
+                p.entity,
+                {"model": model.id, "relation": p.relation, "weight": round(p.weight, 6)},
+            )
+            for p in group
+        ]
+        for start in range(0, len(rows), 5_000):
+            part = rows[start : start + 5_000]
+            writer.relations(
+                RelationKind("PREFERS", "User", label), part, key=("model", "relation")
+            )
+            progress("writing preferences", done := done + len(part), len(ordered))
+
+
+def versions(store: GraphStore, dataset: str) -> list[tuple[PersonaModel, int]]:
+    """Complete versions of a data set with their sequence numbers, oldest first."""
+    return [
+        (PersonaModel(key, dataset, encoder, dimension, fitted, users), sequence)
+        for key, encoder, dimension, _, _, users, fitted, sequence in store.read(
+            statement("persona_models"), dataset=dataset
+        )
+    ]
+
+
+def current_model(store: GraphStore, dataset: str) -> PersonaModel | None:
+    """The version that readers follow, or None."""
+    rows = store.read(statement("current_persona"), dataset=dataset)
+    if not rows:
+        return None
+    key, encoder, dimension, _, _, users, fitted = rows[0]
+    return PersonaModel(key, dataset, encoder, dimension, fitted, users)
+
+
+def require_model(store: GraphStore, dataset: str) -> PersonaModel:
+    """The current version. Raises ChangeSomethingError when there is none."""
+    model = current_model(store, dataset)
+    if model is None:
+        raise ChangeSomethingError(
+            f"data set {dataset} has no personas yet; run personarec train --dataset {dataset}"
+        )
+    return model
+
+
+def use_personas(store: GraphStore, dataset: str, model: str) -> None:
+    """Make a version current. Raises ChangeSomethingError for one that is not there."""
+    known = [m.id for m, _ in versions(store, dataset)]
+    if model not in known:
+        raise ChangeSomethingError(
+            f"data set {dataset} has no persona version {model!r}; "
+            f"there are: {', '.join(known) or 'none'}"
+        )
+    store.write(statement("set_current_persona"), dataset=dataset, model=model)
+
+
+def _remove_old(store: GraphStore, dataset: str) -> None:
+    current = require_model(store, dataset)
+    others = [m for m, _ in versions(store, dataset) if m != current]
+    users = read_users(store, dataset)
+    for model in others[: len(others) - (KEPT_VERSIONS - 1)]:
+        # Forgotten first: a version that is half removed must not be found.
+        store.write(statement("delete_persona_model"), id=model.id)
+        store.drop_vector_index(model.index, "User", model.property_name)
+        for part in batches(users, USERS):
+            store.write(statement("delete_preferences"), ids=part, model=model.id)
+            store.write(statement("remove_vectors", property=model.property_name), ids=part)
+
+
+def read_personas(
+    store: GraphStore, model: PersonaModel, users: Sequence[str]
+) -> NDArray[np.float32]:
+    """The stored vectors of ``users``: float32, shape (len(users), dimension).
+
+    Raises ChangeSomethingError when one is missing.
+    """
+    vectors = np.zeros((len(users), model.dimension), np.float32)
+    position = {u: i for i, u in enumerate(users)}
+    query = statement("read_vectors", property=model.property_name)
+    found = 0
+    for part in batches(users, USERS):
+        for key, vector in store.read(query, ids=part):
+            vectors[position[key]] = vector
+            found += 1
+    if found != len(users):
+        raise ChangeSomethingError(
+            f"{len(users) - found} of {len(users)} users have no persona of version {model.id}; "
+            "run personarec train --force"
+        )
+    return vectors
+
+
+@dataclass(frozen=True)
+class Neighbour:
+    """A user with a near persona, and what both like."""
+
+    user: str
+    cosine: float
+    shared: list[dict[str, Any]]
+    shared_items: int
+
+
+def neighbours(store: GraphStore, user: str, model: PersonaModel, n: int = 10) -> list[Neighbour]:
+    """Nearest users by persona, through the vector index, and the facts they share.
+
+    Args:
+        store: the graph.
+        user: key of the user.
+        model: persona version.
+        n: how many.
+    """
+    # More than asked for: the index is approximate, and the user itself is one of the answers.
+    rows = store.read(
+        statement("nearest_personas", property=model.property_name),
+        user=user, index=model.index, k=max(100, 2 * n),
+    )[:n]  # fmt: skip
+    others = [r[0] for r in rows]
+    shared: dict[str, list[dict[str, Any]]] = {o: [] for o in others}
+    for other, relation, name, key, strength in store.read(
+        statement("shared_preferences"), user=user, model=model.id, others=others
+    ):
+        shared[other].append({"relation": relation, "name": name, "id": key, "strength": strength})
+    items = dict(store.read(statement("shared_items"), user=user, others=others))
+    # The index scores (1 + cosine) / 2 on both engines.
+    return [Neighbour(o, 2 * score - 1, shared[o], int(items.get(o, 0))) for o, score in rows]
+
+
+def preferences_of(store: GraphStore, user: str, model: PersonaModel) -> list[dict[str, Any]]:
+    """The strongest facts of a user's persona: relation, name, id, weight, strongest first."""
+    columns = ("relation", "name", "id", "weight")
+    rows = store.read(statement("show_persona"), user=user, model=model.id)
+    return [dict(zip(columns, row, strict=True)) for row in rows]
+
+
+def require_user(store: GraphStore, dataset: str, user: str) -> str:
+    """Key of a user given by key or by the data set's own id. Raises ChangeSomethingError."""
+    key = user if user.startswith(f"{dataset}:") else f"{dataset}:{user}"
+    if not store.read(statement("find_user"), user=key):
+        some = ", ".join(r[0] for r in store.read(statement("sample_users"), dataset=dataset))
+        raise ChangeSomethingError(
+            f"no user {user!r} in data set {dataset}; there are, for example: {some or 'none'}"
+        )
+    return key
