@@ -1,0 +1,183 @@
+"""Data sets by name, folder or manifest: ``--dataset`` becomes the ingest's list of sources."""
+
+from __future__ import annotations
+
+import os
+import re
+from difflib import get_close_matches
+from importlib.resources import as_file, files
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from kg.errors import ChangeSomethingError
+from kg.ingest import DataSetSources, Source
+from kg.loaders import LOADERS, loader
+from kg.schema import fact_relation
+
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+INTERACTIONS, ITEMS, TRIPLES = "interactions.tsv", "items.tsv", "triples.tsv"
+
+
+class SourceEntry(BaseModel):
+    """One file of a data set."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    loader: str
+    path: str
+
+    @field_validator("loader")
+    @classmethod
+    def _known(cls, value: str) -> str:
+        if value not in LOADERS:
+            raise ValueError(f"no loader {value!r}; there are: {', '.join(sorted(LOADERS))}")
+        return value
+
+
+class Manifest(BaseModel):
+    """What a data set is: a name, a domain, source files."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str
+    domain: Literal["books", "movies", "products"]
+    sources: tuple[SourceEntry, ...] = Field(min_length=1)
+    data_folder: str | None = None
+    """Folder of PERSONAREC_DATA that holds the files; else paths start at the manifest."""
+    published: str | None = None
+    """Where the files can be had, for the message when one is missing."""
+
+    @field_validator("name")
+    @classmethod
+    def _name(cls, value: str) -> str:
+        if not NAME.fullmatch(value):
+            raise ValueError("letters, digits, '.', '_' and '-' only, 64 at most")
+        return value
+
+
+def builtin_names() -> list[str]:
+    """Names of the data sets that come with the package."""
+    entries = files("personarec.datasets").iterdir()
+    return sorted(e.name for e in entries if e.joinpath("manifest.yaml").is_file())
+
+
+def resolve(dataset: str) -> DataSetSources:
+    """The data set that ``--dataset`` names: a built-in name, a folder or a manifest file.
+
+    Raises ChangeSomethingError, in one line, for anything else.
+    """
+    if dataset in builtin_names():
+        with as_file(files("personarec.datasets").joinpath(dataset, "manifest.yaml")) as path:
+            return from_manifest(path)
+    path = Path(dataset)
+    if path.is_dir():
+        return from_folder(path)
+    if path.is_file():
+        return from_manifest(path)
+    hint = get_close_matches(dataset, builtin_names(), 1)
+    raise ChangeSomethingError(
+        f"no data set {dataset!r}: neither built in ({', '.join(builtin_names())}), nor a folder, "
+        "nor a manifest file" + (f"; did you mean {hint[0]}?" if hint else "")
+    )
+
+
+def name_of(dataset: str) -> str:
+    """The name of the data set that ``--dataset`` names, without a look at its files."""
+    path = Path(dataset)
+    if dataset not in builtin_names() and path.exists():
+        return resolve(dataset).name
+    return dataset
+
+
+def from_folder(folder: Path) -> DataSetSources:
+    """A folder with interactions.tsv, and perhaps items.tsv and triples.tsv, as a data set.
+
+    Its name is the folder's. Its domain follows from the facts: films where a predicate is one of
+    films only, books likewise, else products.
+
+    Raises ChangeSomethingError when there are no interactions, or the name cannot be a key.
+    """
+    if (folder / "manifest.yaml").is_file():
+        return from_manifest(folder / "manifest.yaml")
+    if not (folder / INTERACTIONS).is_file():
+        raise ChangeSomethingError(
+            f"{folder} has no {INTERACTIONS} (user_id item_id rating timestamp, tab-separated); "
+            "add it, or describe other files in a manifest.yaml there"
+        )
+    name = folder.resolve().name
+    if not NAME.fullmatch(name):
+        raise ChangeSomethingError(
+            f"folder name {name!r} cannot be a data set's name (letters, digits, '.', '_' and '-' "
+            "only); rename it, or put a manifest.yaml with a name there"
+        )
+    sources = [Source("tsv-interactions", folder / INTERACTIONS)]
+    if (folder / ITEMS).is_file():
+        sources.append(Source("tsv-items", folder / ITEMS))
+    if (folder / TRIPLES).is_file():
+        sources.append(Source("tsv-facts", folder / TRIPLES))
+    return DataSetSources(name, _domain(folder / TRIPLES), tuple(sources))
+
+
+def _domain(triples: Path) -> str:
+    """The domain that most facts fit, films before books before products."""
+    fits = {"movies": 0, "books": 0}
+    if triples.is_file():
+        for record in loader("tsv-facts").read(triples):
+            predicate = getattr(record, "predicate", "")
+            for domain, label in (("movies", "Movie"), ("books", "Book")):
+                fits[domain] += fact_relation(predicate, label) is not None
+    best = max(fits, key=lambda d: fits[d])
+    return best if fits[best] else "products"
+
+
+def from_manifest(path: Path) -> DataSetSources:
+    """A manifest file as a data set.
+
+    Raises ChangeSomethingError: broken YAML, an unknown option, a missing file.
+    """
+    try:
+        content = yaml.safe_load(path.read_text("utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ChangeSomethingError(f"{path}: not YAML: {' '.join(str(error).split())}") from None
+    if not isinstance(content, dict):
+        raise ChangeSomethingError(f"{path}: a manifest is a mapping with name, domain and sources")
+    try:
+        manifest = Manifest(**content)
+    except (ValidationError, TypeError) as error:
+        raise ChangeSomethingError(f"{path}: {_first_problem(error)}") from None
+    root = _root(manifest, path)
+    sources = tuple(Source(s.loader, root / s.path) for s in manifest.sources)
+    for source in sources:
+        if not source.path.is_file():
+            where = f"; it is published at {manifest.published}" if manifest.published else ""
+            raise ChangeSomethingError(f"{source.path} is missing{where}; put it there")
+    return DataSetSources(manifest.name, manifest.domain, sources)
+
+
+def _root(manifest: Manifest, path: Path) -> Path:
+    if manifest.data_folder is None:
+        return path.parent
+    data = os.environ.get("PERSONAREC_DATA")
+    if not data:
+        raise ChangeSomethingError(
+            f"data set {manifest.name}: set PERSONAREC_DATA to the folder that holds "
+            f"{manifest.data_folder}/{manifest.sources[0].path} "
+            f"(published at {manifest.published or 'its own source'})"
+        )
+    return Path(data) / manifest.data_folder
+
+
+def _first_problem(error: ValidationError | TypeError) -> str:
+    if isinstance(error, TypeError):
+        return "option names must be texts"
+    problem: Any = error.errors()[0]
+    where = ".".join(str(part) for part in problem["loc"])
+    if problem["type"] == "extra_forbidden":
+        fields = SourceEntry.model_fields if len(problem["loc"]) > 1 else Manifest.model_fields
+        close = get_close_matches(str(problem["loc"][-1]), list(fields), 1)
+        hint = f"did you mean {close[0]}?" if close else f"there are: {', '.join(fields)}"
+        return f"unknown option {where}; {hint}"
+    return f"{where}: {problem['msg'].removeprefix('Value error, ')}"
