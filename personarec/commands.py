@@ -1,0 +1,323 @@
+"""What the commands do and how they show it; ``cli.py`` holds their options only."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from kg.errors import ChangeSomethingError
+from kg.ingest import data_sets, ingest
+from kg.schema import NODE_TYPES, RELATION_TYPES, relation_type
+from kg.store import GraphStore
+from kg.views.personas import (
+    Neighbour,
+    current_model,
+    neighbours,
+    preferences_of,
+    require_model,
+    require_user,
+    versions,
+)
+from personarec.console import out, print_table, progress_bar, say
+from personarec.datasets.manifest import name_of, resolve
+
+if TYPE_CHECKING:
+    from kg.ingest import IngestResult
+    from personarec.recommend.service import Recommended
+    from personarec.training.config import TrainConfig
+
+
+# -- the graph -------------------------------------------------------------------------------------
+
+
+def ingest_data_set(
+    store: GraphStore, dataset: str, home: Path, *, max_bad: float = 0.01, batch_rows: int = 5_000
+) -> IngestResult:
+    """Load the data set that ``--dataset`` names."""
+    sources = resolve(dataset)
+    with progress_bar() as progress:
+        return ingest(store, sources, home, progress, max_bad=max_bad, batch_rows=batch_rows)
+
+
+def print_ingest(result: IngestResult) -> None:
+    """The books of a load, and what it did to the graph."""
+    columns = ("source", "rows in", "merged", "duplicates", "of them conflicting", "quarantined")
+    rows = [
+        (b.source, b.rows_in, b.merged, b.duplicates, b.conflicts, b.quarantined)
+        for b in result.stage.books
+    ]
+    print_table(f"data set {result.stage.data_set}", columns, rows)
+    counts = f"{result.created} created, {result.changed} changed, {result.unchanged} unchanged"
+    if result.load is None:
+        out.print(f"nothing changed: {counts}")
+    else:
+        out.print(f"{'resumed ' if result.resumed else ''}load {result.load}: {counts}")
+    if result.stage.total("quarantined"):
+        out.print(f"set aside, with reasons: {result.stage.folder / 'quarantine.jsonl'}")
+
+
+def print_stats(found: dict[str, Any]) -> None:
+    """Counts, and the ledger."""
+    print_table("nodes", ("label", "count"), sorted(found["nodes"].items()))
+    print_table("relations", ("type", "count"), sorted(found["relations"].items()))
+    if found["loads"]:
+        columns = tuple(found["loads"][0])
+        print_table("loads", columns, [tuple(load.values()) for load in found["loads"]])
+
+
+def parse_parameters(given: Sequence[str]) -> dict[str, object]:
+    """``NAME=JSON`` as parameters; a value that is no JSON is a text."""
+    parameters: dict[str, object] = {}
+    for entry in given:
+        name, equals, value = entry.partition("=")
+        if not equals or not name.isidentifier():
+            raise ChangeSomethingError(f"--param must be NAME=VALUE, not {entry[:50]!r}")
+        try:
+            parameters[name] = json.loads(value)
+        except json.JSONDecodeError:
+            parameters[name] = value
+    return parameters
+
+
+def schema_document() -> dict[str, Any]:
+    """The schema as plain data."""
+    return {
+        "nodes": [asdict(n) | {"role": n.role.value} for n in NODE_TYPES],
+        "relations": [asdict(r) for r in RELATION_TYPES],
+    }
+
+
+def print_schema() -> None:
+    """The schema as two tables."""
+    print_table(
+        "nodes",
+        ("label", "role", "properties", "what"),
+        [
+            (n.label, n.role.value, ", ".join(p.name for p in n.properties), n.doc)
+            for n in NODE_TYPES
+        ],
+    )
+    print_table(
+        "relations",
+        ("type", "from", "to", "predicate", "what"),
+        [
+            (
+                r.name, " ".join(r.sources), " ".join(t or "the same" for t in r.targets),
+                r.predicate, r.doc,
+            )
+            for r in RELATION_TYPES
+        ],
+    )  # fmt: skip
+
+
+# -- personas --------------------------------------------------------------------------------------
+
+
+def find_neighbours(
+    store: GraphStore, dataset: str, user: str, n: int
+) -> tuple[str, list[Neighbour]]:
+    """A user's key and nearest users."""
+    key = require_user(store, dataset, user)
+    return key, neighbours(store, key, require_model(store, dataset), n)
+
+
+def print_neighbours(user: str, found: list[Neighbour]) -> None:
+    """Nearest users with what they share, in words."""
+    rows = [
+        (
+            f.user, f"{f.cosine:.3f}", f.shared_items,
+            "; ".join(_fact_words(s) for s in f.shared[:4]),
+        )
+        for f in found
+    ]  # fmt: skip
+    columns = ("neighbour", "cosine", "items in common", "both like")
+    print_table(f"nearest to {user}", columns, rows)
+
+
+def persona_document(store: GraphStore, dataset: str, user: str) -> dict[str, Any]:
+    """The persona of a user as plain data."""
+    key = require_user(store, dataset, user)
+    model = require_model(store, dataset)
+    return {"user": key, "model": model.id, "preferences": preferences_of(store, key, model)}
+
+
+def print_persona(document: dict[str, Any]) -> None:
+    """A persona in words: what it likes, by kind, strongest first."""
+    kinds: dict[str, list[str]] = {}
+    for preference in document["preferences"]:
+        kind = relation_type(preference["relation"]).doc
+        kinds.setdefault(kind, []).append(f"{preference['name']} ({preference['weight']:.2f})")
+    out.print(f"{document['user']} (personas {document['model']}) likes items", markup=False)
+    for kind, names in kinds.items():
+        out.print(f"  {kind}: {', '.join(names)}", markup=False)
+    if not kinds:
+        out.print("  of no known fact: nothing is known of the items this user touched")
+
+
+def persona_versions(store: GraphStore, dataset: str) -> list[dict[str, Any]]:
+    """Versions, oldest first."""
+    current = current_model(store, dataset)
+    return [asdict(m) | {"current": m == current} for m, _ in versions(store, dataset)]
+
+
+def _fact_words(shared: dict[str, Any]) -> str:
+    return f"{relation_type(shared['relation']).doc} {shared['name']}"
+
+
+# -- training and recommending ---------------------------------------------------------------------
+
+
+def train_config(
+    refit: bool, seeds: int, rows: str | None, epochs: int | None, threads: int | None
+) -> TrainConfig:
+    """The settings that the options name. Raises ChangeSomethingError for an unknown row."""
+    from personarec.training.config import ROWS, TrainConfig
+
+    chosen = tuple(r.strip() for r in rows.split(",")) if rows else ROWS
+    if unknown := [r for r in chosen if r not in ROWS]:
+        raise ChangeSomethingError(f"no row {unknown[0]!r}; there are: {', '.join(ROWS)}")
+    config = TrainConfig(refit=refit, seeds=tuple(range(seeds)), rows=chosen)  # type: ignore[arg-type]
+    changes = {k: v for k, v in (("epochs", epochs), ("threads", threads)) if v is not None}
+    return config.model_copy(update={"options": config.options.model_copy(update=changes)})
+
+
+@dataclass(frozen=True)
+class TrainOutcome:
+    """A training, and one recommendation as an example."""
+
+    metrics: dict[str, Any]
+    folder: Path
+    fresh: bool
+    created: int
+    changed: int
+    example: RecommendOutcome
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return self.metrics | {
+            "run": str(self.folder),
+            "fresh": self.fresh,
+            "created": self.created,
+            "changed": self.changed,
+            "example": self.example.as_dict(),
+        }
+
+
+def train_whole_way(
+    store: GraphStore, dataset: str, config: TrainConfig, home: Path, *, force: bool
+) -> TrainOutcome:
+    """Ingest, train, and recommend once."""
+    from personarec.training.run import train_data_set
+
+    name = name_of(dataset)
+    created = changed = 0
+    if name == dataset and not _is_source(dataset) and name in _names(store):
+        say(f"data set {name} is in the graph already; its files are not looked at")
+    else:
+        say(f"ingesting {dataset}")
+        loaded = ingest_data_set(store, dataset, home)
+        created, changed = loaded.created, loaded.changed
+    with progress_bar() as progress:
+        run = train_data_set(store, name, config, home, progress, say, force=force)
+    example = recommend_for(store, home, name, _example_user(store, name), None, 3, explained=True)
+    return TrainOutcome(run.metrics, run.folder, run.fresh, created, changed, example)
+
+
+def _names(store: GraphStore) -> list[str]:
+    return [d["id"] for d in data_sets(store) if d["domain"]]
+
+
+def _is_source(dataset: str) -> bool:
+    from personarec.datasets.manifest import builtin_names
+
+    return dataset in builtin_names() or Path(dataset).exists()
+
+
+def _example_user(store: GraphStore, dataset: str) -> str:
+    from kg.views import read_users
+
+    return read_users(store, dataset)[0]
+
+
+def print_training(outcome: TrainOutcome) -> None:
+    """The table, the comparisons in words, and the example."""
+    from personarec.training.report import COLUMNS, in_words
+
+    metrics = outcome.metrics
+    rows = [(r["name"], *(f"{r[c]:.4f}" for c in COLUMNS)) for r in metrics["rows"]]
+    seeds = len(metrics["seeds"])
+    title = (
+        f"{metrics['dataset']}: {metrics['users']} users, {metrics['items']} items, {seeds} "
+        f"seed{'s' if seeds > 1 else ''}; {metrics['protocol']}"
+    )
+    print_table(title, ("row", *COLUMNS), rows)
+    for difference in metrics["differences"]:
+        out.print(in_words(difference), markup=False)
+    state = "run" if outcome.fresh else "this training was there already (--force trains again)"
+    out.print(f"{state}: {outcome.folder}", markup=False)
+    graph = f"{outcome.created} created, {outcome.changed} changed by the ingest"
+    out.print(f"graph: {graph}\n", markup=False)
+    print_recommended(outcome.example)
+
+
+@dataclass(frozen=True)
+class RecommendOutcome:
+    """An answer to ``recommend``."""
+
+    dataset: str
+    who: str
+    history: list[str]
+    titles: list[str]
+    found: list[Recommended]
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return {
+            "dataset": self.dataset,
+            "for": self.who,
+            "history": self.history,
+            "recommendations": [f.as_dict() for f in self.found],
+        }
+
+
+def recommend_for(
+    store: GraphStore,
+    home: Path,
+    dataset: str | None,
+    user: str | None,
+    items: str | None,
+    n: int,
+    *,
+    explained: bool,
+) -> RecommendOutcome:
+    """Recommend to a known user or to a session."""
+    from personarec.recommend.service import Recommender, open_run
+
+    name, retriever = open_run(home, name_of(dataset) if dataset else None)
+    recommender = Recommender(store, name, retriever)
+    if user is not None:
+        history, who = recommender.history_of(user), user
+    else:
+        asked = [i.strip() for i in (items or "").split(",") if i.strip()]
+        if not asked:
+            raise ChangeSomethingError("--items is empty; give item ids or titles: --items A,B,C")
+        history, who = recommender.session(asked), "this session"
+    found = recommender.recommend(history, n, explained=explained)
+    titles = [recommender.titles.get(h) or h for h in history]
+    return RecommendOutcome(name, who, history, titles, found)
+
+
+def print_recommended(outcome: RecommendOutcome) -> None:
+    """Recommendations, with their paths where there are some."""
+    last = ", ".join(outcome.titles[-3:]) or "nothing yet"
+    out.print(f"for {outcome.who}, who came last to {last}:", markup=False)
+    for place, item in enumerate(outcome.found, 1):
+        parts = ", ".join(f"{k} {v:+.2f}" for k, v in item.parts.items())
+        out.print(
+            f"{place:3}. {item.title}  [{item.item}]  {item.score:.2f} = {parts}", markup=False
+        )
+        for path in item.paths:
+            out.print(f"       {path.words()}", markup=False)

@@ -1,0 +1,65 @@
+"""``personarec doctor``: what is installed, and what the graph engine can do, on one screen."""
+
+from __future__ import annotations
+
+import os
+import platform
+import shutil
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from kg.errors import PersonarecError, one_line
+from kg.ingest import data_sets
+from kg.store import connect, statement
+
+Check = tuple[str, str, str]
+"""(what, ok | missing | failed, detail)."""
+
+
+def examine(graph: str | None, home: Path) -> list[Check]:
+    """All checks; none raises."""
+    checks: list[Check] = [
+        ("Python", "ok", f"{platform.python_version()} on {platform.platform()}"),
+        ("processors", "ok", str(os.cpu_count())),
+    ]
+    for package in ("personarec", "neo4j", "arcadedb", "polars", "torch", "dgl"):
+        checks.append(_package(package))
+    for program in ("java", "docker"):
+        path = shutil.which(program)
+        checks.append((program, "ok" if path else "missing", path or "only tests need it"))
+    checks.append(("home", "ok", str(home.resolve())))
+    checks.append(_device())
+    checks += _graph(graph, home)
+    return checks
+
+
+def _package(name: str) -> Check:
+    try:
+        return (name, "ok", version(name))
+    except PackageNotFoundError:
+        extra = {"torch": "train", "dgl": "dgl"}.get(name)
+        return (name, "missing", f"pip install 'personarec[{extra}]'" if extra else "reinstall")
+
+
+def _device() -> Check:
+    try:
+        import torch
+    except ImportError:
+        return ("device", "missing", "no torch; the graph commands work without it")
+    cuda = torch.cuda.is_available()
+    return ("device", "ok", torch.cuda.get_device_name() if cuda else "CPU")
+
+
+def _graph(graph: str | None, home: Path) -> list[Check]:
+    try:
+        with connect(graph, home) as store:
+            (name, versions, edition), *_ = store.read(statement("server_version"))
+            loaded = [str(d["id"]) for d in data_sets(store) if d["domain"]]
+            found: list[Check] = [
+                ("graph", "ok", f"{store.address}, database {store.database}"),
+                ("graph version", "ok", f"{name} {versions[0]} {edition}"),
+                ("data sets", "ok", ", ".join(loaded) or "none yet"),
+            ]
+            return found
+    except PersonarecError as error:
+        return [("graph", "failed", one_line(error))]

@@ -1,0 +1,1 @@
+"""Training: graph to personas to retriever to a table with its controls."""

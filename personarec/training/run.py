@@ -1,0 +1,202 @@
+"""One training from graph to report, with a folder that holds all it took and gave."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import platform
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from kg.ingest.stage import Progress
+from kg.store import GraphStore
+from kg.views import read_transitions
+from kg.views.transitions import write_transitions
+from personarec.personas.facts import FactModel
+from personarec.retriever.popularity import item_counts
+from personarec.retriever.recommender import Retriever
+from personarec.retriever.transitions import TransitionModel, transition_counts
+from personarec.training.config import TrainConfig
+from personarec.training.data import GraphData, read_data
+from personarec.training.persona_versions import compute_personas, store_personas
+from personarec.training.report import metrics_document
+from personarec.training.table import Phase, SeedResult, check_phase, run_seed
+
+RUN_FORMAT = 1
+"""Raised whenever the same configuration and data would give other results."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """A finished training.
+
+    Attributes:
+        folder: its run directory.
+        metrics: content of metrics.json.
+        fresh: False when the same training was already there and was only confirmed.
+    """
+
+    folder: Path
+    metrics: dict[str, Any]
+    fresh: bool
+
+
+def train_data_set(
+    store: GraphStore,
+    dataset: str,
+    config: TrainConfig,
+    home: Path,
+    progress: Progress,
+    say: Callable[[str], None],
+    *,
+    force: bool = False,
+) -> Run:
+    """Graph → personas → write-back → retriever → table.
+
+    A training of the same configuration and data that is complete is not done again unless forced;
+    the graph's personas and transitions are brought to it all the same, which changes nothing when
+    they are.
+
+    Args:
+        store: the graph, with the data set loaded.
+        dataset: its name.
+        config: what to do.
+        home: the run directory goes under ``runs``.
+        progress: called as the graph is written.
+        say: called with a line for each step.
+        force: train even when the result is there.
+
+    Raises:
+        ChangeSomethingError: the data set is not in the graph.
+        LeakError: an input knows held-out interactions.
+    """
+    say("reading the graph")
+    data = read_data(store, dataset)
+    key = _key(config, data)
+    folder = home / "runs" / f"{dataset}-{key[:12]}"
+    say("personas")
+    facts = FactModel.from_matrix(data.facts, config.facts)
+    fit = data.split.fit(config.refit)
+    model, vectors = store_personas(store, data, fit, facts, config, progress)
+    counts = transition_counts(fit)
+    write_transitions(store, dataset, data.catalogue, counts, f"run-{key[:12]}", progress)
+    finished = folder / "metrics.json"
+    if finished.exists() and not force:
+        _point_to(home, dataset, folder)
+        return Run(folder, json.loads(finished.read_text("utf-8")), False)
+
+    stored = read_transitions(store, data.catalogue)
+    transitions = TransitionModel.from_counts(stored, config.transitions)
+    report = Phase(fit, vectors, transitions, facts)
+    check_phase(data, report, stored, refit=config.refit)
+    choose = report
+    if config.refit:
+        train = data.split.train
+        _, early = compute_personas(train, facts, config)
+        early_counts = transition_counts(train)
+        choose = Phase(
+            train,
+            early,
+            TransitionModel.from_counts(early_counts, config.transitions),
+            facts,
+        )
+        check_phase(data, choose, early_counts, refit=False)
+
+    folder.mkdir(parents=True, exist_ok=True)
+    _write_json(folder / "config.json", {"dataset": dataset} | config.model_dump(mode="json"))
+    _write_json(folder / "environment.json", _environment(store, data, model.id))
+    results: dict[int, SeedResult] = {}
+    for seed in config.seeds:
+        say(f"seed {seed}")
+        results[seed] = run_seed(data, choose, report, config, seed, say)
+    _write_ranks(folder / "ranks.parquet", data, results)
+    _save_checkpoint(folder / "checkpoint", data, report, results[config.seeds[0]])
+    metrics = metrics_document(dataset, config, data, results)
+    _write_json(finished, metrics)
+    _point_to(home, dataset, folder)
+    return Run(folder, metrics, True)
+
+
+def latest_run(home: Path, dataset: str | None) -> tuple[str, Path] | None:
+    """(data set, run directory) of the last training, of one data set where it is named."""
+    pattern = f"{dataset}.latest.json" if dataset else "*.latest.json"
+    pointers = sorted((home / "runs").glob(pattern), key=lambda p: p.stat().st_mtime)
+    if not pointers:
+        return None
+    content = json.loads(pointers[-1].read_text("utf-8"))
+    return content["dataset"], home / "runs" / content["run"]
+
+
+def _key(config: TrainConfig, data: GraphData) -> str:
+    text = json.dumps([RUN_FORMAT, config.model_dump(mode="json"), data.content_hash()])
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _point_to(home: Path, dataset: str, folder: Path) -> None:
+    pointer = home / "runs" / f"{dataset}.latest.json"
+    content = {"dataset": dataset, "run": folder.name}
+    if not pointer.exists() or json.loads(pointer.read_text("utf-8")) != content:
+        _write_json(pointer, content)
+
+
+def _environment(store: GraphStore, data: GraphData, model: str) -> dict[str, Any]:
+    return {
+        "personarec": version("personarec"),
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "processors": os.cpu_count(),
+        "libraries": {n: version(n) for n in ("numpy", "scipy", "torch", "neo4j", "polars")},
+        "graph": store.engine,
+        "dataHash": data.content_hash(),
+        "personaModel": model,
+    }
+
+
+def _write_ranks(path: Path, data: GraphData, results: dict[int, SeedResult]) -> None:
+    """Rank of each user's test item, by row and seed: what any other statistic can be made of."""
+    frames = []
+    users = np.array(data.users, object)
+    for seed, result in results.items():
+        for row, found in result.rows.items():
+            frames.append(
+                pl.DataFrame(
+                    {
+                        "user": users[found.ranking.users],
+                        "item": [
+                            data.catalogue.ids[i] for i in data.split.test[found.ranking.users]
+                        ],
+                        "rank": found.ranking.ranks,
+                    }
+                ).with_columns(row=pl.lit(row), seed=pl.lit(seed, pl.Int64))
+            )
+    partial = path.with_suffix(".tmp")
+    pl.concat(frames).write_parquet(partial)
+    partial.replace(path)
+
+
+def _save_checkpoint(path: Path, data: GraphData, phase: Phase, result: SeedResult) -> None:
+    Retriever(
+        items=data.catalogue.ids,
+        model=result.base.model,
+        weights=result.weights,
+        popularity=item_counts(phase.fit),
+        transitions=phase.transitions,
+        facts=phase.facts,
+        fact_keys=tuple(f"{c.relation} {c.entity}" for c in data.fact_columns),
+    ).save(path)
+
+
+def _write_json(path: Path, content: Any) -> None:
+    partial = path.with_suffix(".tmp")
+    with partial.open("w", encoding="utf-8") as file:
+        json.dump(content, file, indent=1)
+        file.flush()
+        os.fsync(file.fileno())
+    partial.replace(path)
