@@ -304,12 +304,14 @@ def use(version: str, dataset: str | None, graph: str | None, home: Path, as_jso
               help="How many seeds.")  # fmt: skip
 @click.option("--rows", metavar="A,B,…", help="Only these rows of the table.")
 @click.option("--epochs", type=click.IntRange(1), help="Most epochs.")
-@click.option("--threads", type=click.IntRange(1), help="Threads of torch.")
+@click.option("--threads", type=click.IntRange(1), help="Threads of torch in one process.")
+@click.option("--workers", type=click.IntRange(1), help="Processes; by default by size.")
 @click.option("--force", is_flag=True, help="Train even when this result is there.")
 @_common
 def train(
     dataset: str, refit: bool, seeds: int, rows: str | None, epochs: int | None,
-    threads: int | None, force: bool, graph: str | None, home: Path, as_json: bool,
+    threads: int | None, workers: int | None, force: bool, graph: str | None, home: Path,
+    as_json: bool,
 ) -> None:  # fmt: skip
     """Graph, personas, write-back, retriever and its table with controls, for one data set."""
     from personarec import console
@@ -317,7 +319,7 @@ def train(
 
     config = train_config(refit, seeds, rows, epochs, threads)
     with _open(graph, home) as store:
-        outcome = train_whole_way(store, dataset, config, home, force=force)
+        outcome = train_whole_way(store, dataset, config, home, workers=workers, force=force)
     console.print_json(outcome.as_dict()) if as_json else print_training(outcome)
 
 

@@ -207,7 +207,13 @@ class TrainOutcome:
 
 
 def train_whole_way(
-    store: GraphStore, dataset: str, config: TrainConfig, home: Path, *, force: bool
+    store: GraphStore,
+    dataset: str,
+    config: TrainConfig,
+    home: Path,
+    *,
+    workers: int | None = None,
+    force: bool = False,
 ) -> TrainOutcome:
     """Ingest, train, and recommend once."""
     from personarec.training.run import train_data_set
@@ -221,7 +227,7 @@ def train_whole_way(
         loaded = ingest_data_set(store, dataset, home)
         created, changed = loaded.created, loaded.changed
     with progress_bar() as progress:
-        run = train_data_set(store, name, config, home, progress, say, force=force)
+        run = train_data_set(store, name, config, home, progress, say, workers=workers, force=force)
     example = recommend_for(store, home, name, _example_user(store, name), None, 3, explained=True)
     return TrainOutcome(run.metrics, run.folder, run.fresh, created, changed, example)
 

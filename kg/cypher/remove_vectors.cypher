@@ -1,7 +1,7 @@
-// purpose: Remove persona vectors of a batch of users.
+// purpose: Remove persona vectors of a batch of users (SET to null: the embedded engine passes over REMOVE of a quoted name in silence).
 // parameters: ids (list of string)
 // columns: -
 // mode: write
 UNWIND $ids AS id
 MATCH (u:User {id: id})
-REMOVE u.{{property}}
+SET u.{{property}} = null

@@ -464,10 +464,20 @@ def _unusable_key(record: Any) -> str | None:
         Label: record[:1],
     }[type(record)]
     for key in keys:
-        if not key:
+        if not key.strip():
             return "an empty key"
+        if "\0" in key:
+            return "a key with a NUL character"
         if len(key) > MAX_KEY:
             return f"a key longer than {MAX_KEY} characters"
+    return _unusable_value(record)
+
+
+def _unusable_value(record: Any) -> str | None:
+    if isinstance(record, Interaction) and not -(2**63) <= record.timestamp < 2**63:
+        return f"timestamp out of range: {str(record.timestamp)[:50]}"
+    if isinstance(record, Item) and any(len(mint_iri("genre", g)) > MAX_KEY for g in record.genres):
+        return f"a genre whose key is longer than {MAX_KEY} characters"
     if isinstance(record, IriFact | ItemFact) and ":" not in record.object:
         return f"the object is not an IRI: {record.object[:50]!r}"
     return None

@@ -12,8 +12,8 @@ SHOWN = 200  # characters of a rejected line that are kept
 
 
 def rejected(line: int, reason: str, text: str = "") -> Rejected:
-    """A Rejected with its text cut to a readable length."""
-    return Rejected(line, reason, text[:SHOWN])
+    """A Rejected with its reason and text cut to a readable length."""
+    return Rejected(line, reason[:SHOWN], text[:SHOWN])
 
 
 def read_lines(path: Path) -> Iterator[tuple[int, str] | Rejected]:

@@ -40,4 +40,6 @@ def _record(number: int, text: str, triple: object) -> Record | Rejected:
         return rejected(number, "the object is not an IRI, nor the line a label", text)
     if value.language and not value.language.lower().startswith("en"):
         return rejected(number, f"label in language {value.language!r}, only English is kept", text)
+    if not value.value.strip() or "\0" in value.value:
+        return rejected(number, "the label is empty or holds a NUL character", text)
     return Label(subject.value, value.value)

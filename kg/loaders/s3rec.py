@@ -42,4 +42,8 @@ def read_attributes(path: Path) -> Iterator[Record | Rejected]:
             yield rejected(row, f"item {item}: attributes are not a list", repr(attributes))
             continue
         for attribute in attributes:
+            if not isinstance(attribute, int | str) or isinstance(attribute, bool):
+                reason = f"item {item}: attribute is neither a number nor a text: {attribute!r}"
+                yield rejected(row, reason, repr(attributes))
+                continue
             yield ItemFact(item, MINTED + "attribute", mint_iri("attribute", str(attribute)))

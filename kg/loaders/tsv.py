@@ -69,6 +69,14 @@ def number(value: str, name: str) -> float:
     return result
 
 
+def whole(value: str, name: str) -> int:
+    """A whole number, exact beyond 2**53 too; a fraction is cut off. Raises ValueError."""
+    try:
+        return int(value)
+    except ValueError:
+        return int(number(value, name))
+
+
 def read_interactions(path: Path) -> Iterator[Record | Rejected]:
     """``user_id item_id rating timestamp``; the rating may be empty."""
 
@@ -78,7 +86,7 @@ def read_interactions(path: Path) -> Iterator[Record | Rejected]:
             required(user, "user_id"),
             required(item, "item_id"),
             number(rating, "rating") if rating.strip() else None,
-            int(number(timestamp, "timestamp")),
+            whole(timestamp, "timestamp"),
             row,
         )
 

@@ -204,10 +204,10 @@ def _remove_old(store: GraphStore, dataset: str) -> None:
     for model in others[: len(others) - (KEPT_VERSIONS - 1)]:
         # Forgotten first: a version that is half removed must not be found.
         store.write(statement("delete_persona_model"), id=model.id)
-        store.drop_vector_index(model.index, "User", model.property_name)
         for part in batches(users, USERS):
             store.write(statement("delete_preferences"), ids=part, model=model.id)
             store.write(statement("remove_vectors", property=model.property_name), ids=part)
+        store.drop_vector_index(model.index, "User", model.property_name)
 
 
 def read_personas(

@@ -140,7 +140,7 @@ def from_manifest(path: Path) -> DataSetSources:
     """
     try:
         content = yaml.safe_load(path.read_text("utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except (yaml.YAMLError, ValueError, RecursionError) as error:  # ValueError: a date like 2001-99
         raise ChangeSomethingError(f"{path}: not YAML: {' '.join(str(error).split())}") from None
     if not isinstance(content, dict):
         raise ChangeSomethingError(f"{path}: a manifest is a mapping with name, domain and sources")

@@ -13,11 +13,13 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
+from kg.errors import ChangeSomethingError
+
 if TYPE_CHECKING:
     from personarec.evaluation.sequences import Sequences
 
 
-class LeakError(ValueError):
+class LeakError(ChangeSomethingError):
     """Held-out data was found in an input; the message names what and where."""
 
 

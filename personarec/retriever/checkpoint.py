@@ -15,6 +15,8 @@ from numpy.typing import NDArray
 from safetensors.numpy import load_file, save_file
 from scipy.sparse import csr_array
 
+from kg.errors import ChangeSomethingError
+
 FORMAT = 1
 """Raised when older readers could no longer read a checkpoint."""
 
@@ -22,7 +24,7 @@ _TENSORS = "model.safetensors"
 _DOCUMENT = "model.json"
 
 
-class CheckpointError(ValueError):
+class CheckpointError(ChangeSomethingError):
     """A folder is no checkpoint that this version can read."""
 
 

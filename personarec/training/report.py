@@ -10,9 +10,12 @@ from personarec.evaluation.metrics import hit_rate, mrr, ndcg
 from personarec.evaluation.significance import paired_bootstrap
 
 if TYPE_CHECKING:
-    from personarec.training.config import TrainConfig
+    from personarec.training.config import Row, TrainConfig
     from personarec.training.data import GraphData
-    from personarec.training.table import SeedResult
+    from personarec.training.table import RowResult
+
+Results = dict["Row", dict[int, "RowResult"]]
+"""Row -> seed -> result."""
 
 METRICS = {"HR": hit_rate, "NDCG": ndcg, "MRR": mrr}
 CUTOFFS = (10, 100)
@@ -31,24 +34,22 @@ COMPARISONS = (
 
 
 def metrics_document(
-    dataset: str, config: TrainConfig, data: GraphData, results: dict[int, SeedResult]
+    dataset: str, config: TrainConfig, data: GraphData, results: Results
 ) -> dict[str, Any]:
     """Rows with means over users and seeds, and paired intervals of the differences."""
-    seeds = list(results)
     ranks = {
-        row: np.stack([results[s].rows[row].ranking.ranks for s in seeds])
-        for row in results[seeds[0]].rows
+        row: np.stack([found.ranking.ranks for found in by_seed.values()])
+        for row, by_seed in results.items()
     }
     rows = []
     for row, found in ranks.items():
         entry: dict[str, Any] = {"name": row}
         for k in CUTOFFS:
             for name, metric in METRICS.items():
-                per_seed = metric(found, k).mean(axis=1)
-                entry[f"{name}@{k}"] = float(per_seed.mean())
+                entry[f"{name}@{k}"] = float(metric(found, k).mean())
         entry["NDCG@10 per seed"] = [float(v) for v in ndcg(found, 10).mean(axis=1)]
-        if results[seeds[0]].rows[row].weights:
-            entry["weights"] = [results[s].rows[row].weights for s in seeds]
+        if weights := [r.weights for r in results[row].values() if r.weights]:
+            entry["weights"] = weights
         rows.append(entry)
     differences = [
         _difference(row, baseline, ranks)
@@ -59,7 +60,7 @@ def metrics_document(
         "dataset": dataset,
         "protocol": f"leave-one-out by (time, row order); full catalogue; seen items masked; "
         f"fitted to {config.fitted}; settings chosen on validation NDCG@10",
-        "seeds": seeds,
+        "seeds": list(config.seeds),
         "users": int((data.split.test >= 0).sum()),
         "items": len(data.catalogue.ids),
         "rows": rows,

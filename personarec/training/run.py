@@ -25,9 +25,10 @@ from personarec.retriever.recommender import Retriever
 from personarec.retriever.transitions import TransitionModel, transition_counts
 from personarec.training.config import TrainConfig
 from personarec.training.data import GraphData, read_data
+from personarec.training.jobs import run_jobs
 from personarec.training.persona_versions import compute_personas, store_personas
-from personarec.training.report import metrics_document
-from personarec.training.table import Phase, SeedResult, check_phase, run_seed
+from personarec.training.report import Results, metrics_document
+from personarec.training.table import BASE, Inputs, JobResult, Phase, check_phase, job_names
 
 RUN_FORMAT = 1
 """Raised whenever the same configuration and data would give other results."""
@@ -56,6 +57,7 @@ def train_data_set(
     progress: Progress,
     say: Callable[[str], None],
     *,
+    workers: int | None = None,
     force: bool = False,
 ) -> Run:
     """Graph → personas → write-back → retriever → table.
@@ -71,6 +73,7 @@ def train_data_set(
         home: the run directory goes under ``runs``.
         progress: called as the graph is written.
         say: called with a line for each step.
+        workers: processes to train in; as many as there are processors when data are many.
         force: train even when the result is there.
 
     Raises:
@@ -112,12 +115,15 @@ def train_data_set(
     folder.mkdir(parents=True, exist_ok=True)
     _write_json(folder / "config.json", {"dataset": dataset} | config.model_dump(mode="json"))
     _write_json(folder / "environment.json", _environment(store, data, model.id))
-    results: dict[int, SeedResult] = {}
-    for seed in config.seeds:
-        say(f"seed {seed}")
-        results[seed] = run_seed(data, choose, report, config, seed, say)
+    jobs = run_jobs(Inputs(data, choose, report, config), workers, say)
+    results: Results = {
+        row: {seed: jobs[seed, name].rows[row] for seed in config.seeds}
+        for row in config.rows
+        for name in job_names(config)
+        if row in jobs[config.seeds[0], name].rows
+    }
     _write_ranks(folder / "ranks.parquet", data, results)
-    _save_checkpoint(folder / "checkpoint", data, report, results[config.seeds[0]])
+    _save_checkpoint(folder / "checkpoint", data, report, jobs[config.seeds[0], BASE])
     metrics = metrics_document(dataset, config, data, results)
     _write_json(finished, metrics)
     _point_to(home, dataset, folder)
@@ -159,33 +165,28 @@ def _environment(store: GraphStore, data: GraphData, model: str) -> dict[str, An
     }
 
 
-def _write_ranks(path: Path, data: GraphData, results: dict[int, SeedResult]) -> None:
+def _write_ranks(path: Path, data: GraphData, results: Results) -> None:
     """Rank of each user's test item, by row and seed: what any other statistic can be made of."""
     frames = []
     users = np.array(data.users, object)
-    for seed, result in results.items():
-        for row, found in result.rows.items():
-            frames.append(
-                pl.DataFrame(
-                    {
-                        "user": users[found.ranking.users],
-                        "item": [
-                            data.catalogue.ids[i] for i in data.split.test[found.ranking.users]
-                        ],
-                        "rank": found.ranking.ranks,
-                    }
-                ).with_columns(row=pl.lit(row), seed=pl.lit(seed, pl.Int64))
-            )
+    for row, by_seed in results.items():
+        for seed, found in by_seed.items():
+            who = found.ranking.users
+            items = [data.catalogue.ids[i] for i in data.split.test[who]]
+            frame = pl.DataFrame({"user": users[who], "item": items, "rank": found.ranking.ranks})
+            frames.append(frame.with_columns(row=pl.lit(row), seed=pl.lit(seed, pl.Int64)))
     partial = path.with_suffix(".tmp")
     pl.concat(frames).write_parquet(partial)
     partial.replace(path)
 
 
-def _save_checkpoint(path: Path, data: GraphData, phase: Phase, result: SeedResult) -> None:
+def _save_checkpoint(path: Path, data: GraphData, phase: Phase, base: JobResult) -> None:
+    if base.base is None:
+        raise ValueError("the base job keeps its model")
     Retriever(
         items=data.catalogue.ids,
-        model=result.base.model,
-        weights=result.weights,
+        model=base.base,
+        weights=base.weights,
         popularity=item_counts(phase.fit),
         transitions=phase.transitions,
         facts=phase.facts,

@@ -1,12 +1,13 @@
-"""The table of one seed: every row trained, weighed on validation, and ranked on test."""
+"""The rows of the table: models trained, evidence weighed on validation, ranks on test."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import sparse
 
 from personarec.evaluation.leakage import refuse_leak, refuse_long, refuse_transitions
 from personarec.evaluation.metrics import Ranking, Scorer, rank_all
@@ -14,7 +15,14 @@ from personarec.evaluation.sequences import Sequences
 from personarec.personas.facts import FactModel
 from personarec.retriever.fusion import Evidence, choose_weights, fused_scorer
 from personarec.retriever.popularity import item_counts
-from personarec.retriever.training import Trained, select_and_refit, sequence_scorer, train
+from personarec.retriever.sasrec import SasRec
+from personarec.retriever.training import (
+    EpochRecord,
+    Trained,
+    select_and_refit,
+    sequence_scorer,
+    train,
+)
 from personarec.retriever.transitions import TransitionModel, transition_counts
 from personarec.training.config import TOKEN_ROWS, Row, TrainConfig
 from personarec.training.data import GraphData, known_prefix, shuffled_rows
@@ -41,23 +49,46 @@ class Phase:
 
 
 @dataclass(frozen=True)
+class Inputs:
+    """All that training needs; settings (epochs, weights) are chosen with ``choose``, ranks are of
+    test items with ``report``, which is the same phase unless the training refits.
+    """
+
+    data: GraphData
+    choose: Phase
+    report: Phase
+    config: TrainConfig
+
+
+@dataclass(frozen=True)
 class RowResult:
     """One row of the table for one seed."""
 
     ranking: Ranking
-    weights: dict[str, float]
+    weights: dict[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
-class SeedResult:
-    """One seed: the rows, and the base model that is kept."""
+class JobResult:
+    """What one job gave: its rows, and from the base job the model and weights that are kept."""
 
     rows: dict[Row, RowResult]
-    base: Trained
-    weights: dict[str, float]
+    base: SasRec | None = None
+    weights: dict[str, float] = field(default_factory=dict)
 
 
-def check_phase(data: GraphData, phase: Phase, counts: list, *, refit: bool) -> None:  # type: ignore[type-arg]
+BASE = "base"
+"""The job of the model without a token, its fusions, and popularity."""
+
+
+def job_names(config: TrainConfig) -> list[str]:
+    """Independent jobs of one seed: each trains one model."""
+    return [BASE, *(row for row in TOKEN_ROWS if row in config.rows)]
+
+
+def check_phase(
+    data: GraphData, phase: Phase, counts: list[sparse.csr_array], *, refit: bool
+) -> None:
     """Stop a training whose inputs know the answer.
 
     Raises LeakError naming what leaked where.
@@ -70,56 +101,41 @@ def check_phase(data: GraphData, phase: Phase, counts: list, *, refit: bool) -> 
     refuse_transitions("NEXT relations", counts, transition_counts(allowed))
 
 
-def run_seed(
-    data: GraphData, choose: Phase, report: Phase, config: TrainConfig, seed: int, say: Say
-) -> SeedResult:
-    """Train and rank every row of the table.
-
-    Settings (epochs, fusion weights) are chosen with ``choose`` on validation items; ranks are of
-    test items with ``report``, which is the same phase unless the training refits.
-    """
-    return _Seed(data, choose, report, config, seed, say).run()
+def run_job(inputs: Inputs, seed: int, job: str, say: Say) -> JobResult:
+    """Train one model and rank its rows of the table."""
+    return _Job(inputs, seed, say).run(job)
 
 
-class _Seed:
-    def __init__(
-        self,
-        data: GraphData,
-        choose: Phase,
-        report: Phase,
-        config: TrainConfig,
-        seed: int,
-        say: Say,
-    ) -> None:
-        self.data, self.choose, self.report = data, choose, report
-        self.config, self.seed, self.say = config, seed, say
-        self.prefix = known_prefix(data.split)
+class _Job:
+    def __init__(self, inputs: Inputs, seed: int, say: Say) -> None:
+        self.data, self.config = inputs.data, inputs.config
+        self.choose, self.report = inputs.choose, inputs.report
+        self.seed, self.say = seed, say
+        self.prefix = known_prefix(inputs.data.split)
 
-    def run(self) -> SeedResult:
+    def run(self, job: str) -> JobResult:
+        if job == BASE:
+            return self._base()
+        (row,) = (r for r in TOKEN_ROWS if r == job)
+        return JobResult({row: self._token_row(row)})
+
+    def _base(self) -> JobResult:
         rows: dict[Row, RowResult] = {}
         wanted = self.config.rows
         if "popularity" in wanted:
-            rows["popularity"] = self._rank(self._popularity())
-        self.say("SASRec")
+            rows["popularity"] = RowResult(self._rank(self._popularity()))
         selected, base = self._train(None)
         choosing = sequence_scorer(selected.model, self.choose.fit)
         reporting = sequence_scorer(base.model, self.prefix)
         if "none" in wanted:
-            rows["none"] = self._rank(reporting)
-        for row in TOKEN_ROWS:
-            if row in wanted:
-                self.say(f"SASRec with the {row} token" if row != "persona" else "persona token")
-                rows[row] = self._token_row(row)
-        weights: dict[str, float] = {}
+            rows["none"] = RowResult(self._rank(reporting))
         for row, names in _EVIDENCE.items():
-            if row in wanted or row == "transitions+facts":
-                self.say(f"fusion: {row}")
-                result, found = self._fused(choosing, reporting, names)
-                if row in wanted:
-                    rows[row] = result
-                if row == "transitions+facts":
-                    weights = found
-        return SeedResult({r: rows[r] for r in wanted}, base, weights)
+            # The kept retriever uses both, whether or not its row is asked for.
+            if row in wanted or row == KEPT:
+                self.say(f"seed {self.seed}: fusion of {row}")
+                rows[row] = self._fused(choosing, reporting, names)
+        shown = {r: rows[r] for r in wanted if r in rows}
+        return JobResult(shown, base.model, rows[KEPT].weights)
 
     def _train(self, personas: tuple[Vectors, Vectors] | None) -> tuple[Trained, Trained]:
         """The model to choose settings with, and the one to report."""
@@ -146,10 +162,9 @@ class _Seed:
         )
         return once, once
 
-    def _said(self, record: object) -> None:
-        epoch, ndcg = getattr(record, "epoch", 0), getattr(record, "ndcg", None)
-        found = f", validation NDCG@10 {ndcg:.4f}" if ndcg is not None else ""
-        self.say(f"  epoch {epoch}{found}")
+    def _said(self, record: EpochRecord) -> None:
+        if record.ndcg is not None:
+            self.say(f"seed {self.seed}: epoch {record.epoch}, validation {record.ndcg:.4f}")
 
     def _token_row(self, row: Row) -> RowResult:
         choosing, reporting = self.choose.personas, self.report.personas
@@ -159,11 +174,9 @@ class _Seed:
             order = shuffled_rows(len(choosing), self.seed)
             choosing, reporting = choosing[order], reporting[order]
         _, trained = self._train((choosing, reporting))
-        return self._rank(sequence_scorer(trained.model, self.prefix, reporting))
+        return RowResult(self._rank(sequence_scorer(trained.model, self.prefix, reporting)))
 
-    def _fused(
-        self, choosing: Scorer, reporting: Scorer, names: tuple[str, ...]
-    ) -> tuple[RowResult, dict[str, float]]:
+    def _fused(self, choosing: Scorer, reporting: Scorer, names: tuple[str, ...]) -> RowResult:
         best, _ = choose_weights(
             choosing,
             self._evidence(self.choose, names),
@@ -174,8 +187,7 @@ class _Seed:
         scorer = fused_scorer(
             reporting, self._evidence(self.report, names), best.weights, self.prefix
         )
-        ranked = self._rank(scorer)
-        return RowResult(ranked.ranking, dict(best.weights)), dict(best.weights)
+        return RowResult(self._rank(scorer), dict(best.weights))
 
     def _evidence(self, phase: Phase, names: tuple[str, ...]) -> dict[str, Evidence]:
         known: dict[str, Evidence] = {
@@ -193,8 +205,8 @@ class _Seed:
 
         return score
 
-    def _rank(self, scorer: Scorer) -> RowResult:
-        return RowResult(rank_all(scorer, self.prefix, self.data.split.test), {})
+    def _rank(self, scorer: Scorer) -> Ranking:
+        return rank_all(scorer, self.prefix, self.data.split.test)
 
 
 def _constant(personas: Vectors) -> Vectors:
@@ -202,13 +214,16 @@ def _constant(personas: Vectors) -> Vectors:
     return np.full_like(personas, 1 / np.sqrt(personas.shape[1]))
 
 
+KEPT: Row = "transitions+facts"
+"""The row whose weights the saved retriever has."""
+
 _EVIDENCE: dict[Row, tuple[str, ...]] = {
     "transitions": ("transitions",),
     "facts": ("facts",),
     "transitions+facts": ("transitions", "facts"),
     "transitions+shuffled facts": ("transitions", "shuffled facts"),
 }
-_STEPS = (0.0, 0.05, 0.1, 0.15, 0.2, 0.3, 0.45)
+_STEPS = (0.0, 0.025, 0.05, 0.1, 0.15, 0.2, 0.3, 0.45)
 _FACT_STEPS = (0.0, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.6)
 # The shuffled control is given the same choice of weights as the facts it controls for.
 _GRID = {"transitions": _STEPS, "facts": _FACT_STEPS, "shuffled facts": _FACT_STEPS}

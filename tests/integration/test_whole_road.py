@@ -1,0 +1,205 @@
+"""From sources to an explained recommendation, by the command line, on both engines."""
+
+from __future__ import annotations
+
+import io
+import json
+import sys
+from contextlib import redirect_stderr, redirect_stdout
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+from conftest import GraphAddress, quiet
+from small import write_small
+
+import cli
+from kg.ingest import dump_hash
+from kg.store import GraphStore
+from kg.views.personas import read_personas, require_model
+from personarec.evaluation.leakage import LeakError
+from personarec.retriever.recommender import Retriever
+from personarec.training import run as run_module
+from personarec.training.config import ROWS, TrainConfig
+from personarec.training.data import read_data
+from personarec.training.run import latest_run, train_data_set
+
+METRICS = ("HR@10", "NDCG@10", "MRR@10", "HR@100", "NDCG@100", "MRR@100")
+
+
+def personarec(graph: GraphAddress, *arguments: str) -> tuple[int, str, str]:
+    """Run a command in this process: exit code, standard output, standard error."""
+    out, err = io.StringIO(), io.StringIO()
+    where = ["--home", str(graph.home), *(["--graph", graph.uri] if graph.uri else [])]
+    argv, sys.argv = sys.argv, ["personarec", *arguments, *where]
+    try:
+        with redirect_stdout(out), redirect_stderr(err), pytest.raises(SystemExit) as stopped:
+            cli.main()
+    finally:
+        sys.argv = argv
+    return int(stopped.value.code or 0), out.getvalue(), err.getvalue()
+
+
+def ok(graph: GraphAddress, *arguments: str) -> Any:
+    code, out, err = personarec(graph, *arguments, "--json")
+    assert code == 0, err
+    return json.loads(out)
+
+
+def test_demo_road_twice(graph: GraphAddress) -> None:
+    """The whole of ``make demo`` with all its rows, then again: quick, and nothing changes."""
+    first = ok(graph, "train", "--dataset", "demo", "--epochs", "4")
+    assert [r["name"] for r in first["rows"]] == list(ROWS)
+    for row in first["rows"]:
+        values = [row[m] for m in METRICS]
+        assert all(0 <= v <= 1 for v in values)
+        assert row["NDCG@10"] <= row["HR@10"] <= row["HR@100"]
+    by_name = {r["name"]: r for r in first["rows"]}
+    # The planted order and tastes must show, whatever the seed.
+    assert by_name["transitions+facts"]["NDCG@10"] > 2 * by_name["popularity"]["NDCG@10"]
+    assert first["example"]["recommendations"][0]["paths"]
+    assert (first["fresh"], first["created"] > 9000) == (True, True)
+
+    with graph.connect() as store:
+        before = dump_hash(store, derived=True)
+    second = ok(graph, "train", "--dataset", "demo", "--epochs", "4")
+    assert (second["fresh"], second["created"], second["changed"]) == (False, 0, 0)
+    assert second["rows"] == first["rows"]
+    with graph.connect() as store:
+        assert dump_hash(store, derived=True) == before
+        check_planted_tastes(store)
+    check_run_folder(Path(first["run"]))
+    check_recommendations(graph)
+    check_personas(graph)
+
+
+def check_planted_tastes(store: GraphStore) -> None:
+    """Clusters of the stored personas are the planted tastes; of shuffled ones they are not."""
+    from importlib.resources import files
+
+    from sklearn.cluster import KMeans
+    from sklearn.metrics import adjusted_rand_score
+
+    lines = files("personarec.datasets.demo").joinpath("tastes.tsv").read_text("utf-8").splitlines()
+    planted = {f"demo:{row.split(chr(9))[0]}": row.split("\t")[1] for row in lines[1:]}
+    users = sorted(planted)
+    vectors = read_personas(store, require_model(store, "demo"), users)
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    found = KMeans(len(set(planted.values())), n_init=10, random_state=0).fit_predict(vectors)
+    truth = [planted[u] for u in users]
+    assert adjusted_rand_score(truth, found) > 0.75
+    shuffled = np.random.default_rng(0).permutation(found)
+    assert abs(adjusted_rand_score(truth, shuffled)) < 0.05
+
+
+def check_run_folder(folder: Path) -> None:
+    assert {p.name for p in folder.iterdir()} == {
+        "config.json", "environment.json", "metrics.json", "ranks.parquet", "checkpoint",
+    }  # fmt: skip
+    config = json.loads((folder / "config.json").read_text())
+    assert config["options"]["epochs"] == 4
+    environment = json.loads((folder / "environment.json").read_text())
+    assert len(environment["dataHash"]) == 64
+    ranks = pl.read_parquet(folder / "ranks.parquet")
+    metrics = json.loads((folder / "metrics.json").read_text())
+    for row in metrics["rows"]:
+        own = ranks.filter(pl.col("row") == row["name"])["rank"]
+        assert len(own) == metrics["users"]
+        assert (own <= 10).mean() == pytest.approx(row["HR@10"])
+
+
+def check_recommendations(graph: GraphAddress) -> None:
+    known = ok(graph, "recommend", "DEMOR00007", "--dataset", "demo", "-n", "5", "--explain")
+    assert len(known["recommendations"]) == 5
+    assert not {r["item"] for r in known["recommendations"]} & set(known["history"])
+    for found in known["recommendations"]:
+        assert found["score"] == pytest.approx(sum(found["parts"].values()), abs=1e-4)
+        for path in found["paths"]:
+            assert path["from"] in known["history"]
+            assert path["to"] == found["item"]
+    session = ok(graph, "recommend", "--items", "Dune,Foundation", "--explain")
+    kinds = {p["kind"] for r in session["recommendations"] for p in r["paths"]}
+    assert kinds == {"fact", "transition"}
+    code, _, err = personarec(graph, "recommend", "--items", "Dune,No such book")
+    assert (code, err.count("\n")) == (1, 1)
+    assert "no item 'No such book'" in err
+
+
+def check_personas(graph: GraphAddress) -> None:
+    near = ok(graph, "kg", "neighbours", "DEMOR00007", "-n", "5")
+    assert len(near["neighbours"]) == 5
+    assert near["neighbours"][0]["shared"]
+    persona = ok(graph, "personas", "show", "DEMOR00007")
+    weights = [p["weight"] for p in persona["preferences"]]
+    assert weights == sorted(weights, reverse=True)
+    assert len(weights) == 20
+    code, out, _ = personarec(graph, "personas", "show", "DEMOR00007")
+    assert code == 0
+    assert persona["preferences"][0]["name"] in out
+
+
+def test_checkpoint_needs_neither_data_set_nor_graph(
+    store: GraphStore, graph: GraphAddress, tmp_path: Path
+) -> None:
+    result = trained(store, graph.home, tmp_path)
+    retriever = Retriever.load(result.folder / "checkpoint")
+    found = retriever.recommend([0, 1], 3)
+    assert len(found) == 3
+    (tmp_path / "elsewhere").mkdir()
+    moved = (result.folder / "checkpoint").rename(tmp_path / "elsewhere" / "copy")
+    assert Retriever.load(moved).recommend([0, 1], 3) == found
+
+
+SMALL = TrainConfig().model_copy(update={"rows": ("popularity", "none", "transitions+facts")})
+
+
+def trained(store: GraphStore, home: Path, tmp_path: Path, **changes: Any) -> run_module.Run:
+    from kg.ingest import ingest
+
+    data = write_small(tmp_path / "data", users=30, items=15)
+    ingest(store, data, home, quiet)
+    config = SMALL.model_copy(
+        update={"options": SMALL.options.model_copy(update={"epochs": 2}), **changes}
+    )
+    return train_data_set(store, "small", config, home, quiet, lambda _: None)
+
+
+def test_refit_learns_from_validation_items_and_writes_them(
+    store: GraphStore, graph: GraphAddress, tmp_path: Path
+) -> None:
+    plain = trained(store, graph.home, tmp_path)
+    before = read_personas(store, require_model(store, "small"), read_data(store, "small").users)
+    refitted = trained(store, graph.home, tmp_path, refit=True)
+    after = read_personas(store, require_model(store, "small"), read_data(store, "small").users)
+    assert plain.folder != refitted.folder
+    assert plain.metrics["protocol"] != refitted.metrics["protocol"]
+    assert not np.array_equal(before, after)
+    assert require_model(store, "small").fitted == "train and validation interactions"
+    assert latest_run(graph.home, "small") == ("small", refitted.folder)
+
+
+def test_planted_leak_in_the_graph_stops_the_training(
+    store: GraphStore, graph: GraphAddress, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Transitions that go on into the held-out items reach the graph: training must refuse."""
+
+    from personarec.evaluation.sequences import Sequences
+    from personarec.retriever.transitions import transition_counts
+
+    def leaky_write(store: Any, dataset: str, catalogue: Any, counts: Any, *rest: Any) -> Any:
+        everything = Sequences.from_interactions(read_data(store, dataset).interactions)
+        return write(store, dataset, catalogue, transition_counts(everything), *rest)
+
+    write = run_module.write_transitions
+    monkeypatch.setattr(run_module, "write_transitions", leaky_write)
+    with pytest.raises(LeakError, match="NEXT relations"):
+        trained(store, graph.home, tmp_path)
+    assert latest_run(graph.home, "small") is None
+
+
+def test_same_seed_same_table(store: GraphStore, graph: GraphAddress, tmp_path: Path) -> None:
+    first = trained(store, graph.home, tmp_path)
+    (first.folder / "metrics.json").unlink()
+    assert trained(store, graph.home, tmp_path).metrics == first.metrics
