@@ -320,7 +320,7 @@ def train(
     config = train_config(refit, seeds, rows, epochs, threads)
     with _open(graph, home) as store:
         outcome = train_whole_way(store, dataset, config, home, workers=workers, force=force)
-    console.print_json(outcome.as_dict()) if as_json else print_training(outcome)
+    console.print_json(outcome.metrics["rows"]) if as_json else print_training(outcome)
 
 
 @cli.command()

@@ -160,7 +160,10 @@ def print_persona(document: dict[str, Any]) -> None:
 def persona_versions(store: GraphStore, dataset: str) -> list[dict[str, Any]]:
     """Versions, oldest first."""
     current = current_model(store, dataset)
-    return [asdict(m) | {"current": m == current} for m, _ in versions(store, dataset)]
+    return [
+        asdict(m) | {"property": m.property_name, "index": m.index, "current": m == current}
+        for m, _ in versions(store, dataset)
+    ]
 
 
 def _fact_words(shared: dict[str, Any]) -> str:
@@ -194,16 +197,6 @@ class TrainOutcome:
     created: int
     changed: int
     example: RecommendOutcome
-
-    def as_dict(self) -> dict[str, Any]:
-        """For JSON."""
-        return self.metrics | {
-            "run": str(self.folder),
-            "fresh": self.fresh,
-            "created": self.created,
-            "changed": self.changed,
-            "example": self.example.as_dict(),
-        }
 
 
 def train_whole_way(

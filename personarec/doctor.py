@@ -12,6 +12,8 @@ from kg.errors import PersonarecError, one_line
 from kg.ingest import data_sets
 from kg.store import connect, statement
 
+OLDEST_NEO4J = (5, 26)
+
 Check = tuple[str, str, str]
 """(what, ok | missing | failed, detail)."""
 
@@ -50,16 +52,25 @@ def _device() -> Check:
     return ("device", "ok", torch.cuda.get_device_name() if cuda else "CPU")
 
 
+def _engine(engine: str, name: str, found: str, edition: str) -> Check:
+    if engine == "embedded":  # it says of itself that it is a Neo4j
+        return ("graph engine", "ok", f"ArcadeDB {version('arcadedb')}, with vector index")
+    what = f"{name} {found} {edition}"
+    numbers = tuple(int(n) for n in found.split(".")[:2] if n.isdigit())
+    if numbers < OLDEST_NEO4J:
+        return ("graph engine", "failed", f"{what}; personarec needs 5.26 or later")
+    return ("graph engine", "ok", f"{what}, with vector index")
+
+
 def _graph(graph: str | None, home: Path) -> list[Check]:
     try:
         with connect(graph, home) as store:
             (name, versions, edition), *_ = store.read(statement("server_version"))
             loaded = [str(d["id"]) for d in data_sets(store) if d["domain"]]
-            found: list[Check] = [
+            return [
                 ("graph", "ok", f"{store.address}, database {store.database}"),
-                ("graph version", "ok", f"{name} {versions[0]} {edition}"),
+                _engine(store.engine, name, versions[0], edition),
                 ("data sets", "ok", ", ".join(loaded) or "none yet"),
             ]
-            return found
     except PersonarecError as error:
         return [("graph", "failed", one_line(error))]

@@ -36,7 +36,6 @@ RESOURCE = "http://dbpedia.org/resource/"
 ONTOLOGY = "http://dbpedia.org/ontology/"
 SUBJECT = "http://purl.org/dc/terms/subject"
 LABEL = "http://www.w3.org/2000/01/rdf-schema#label"
-TYPE = "http://www.w3.org/1999/02/22-rdf-syntax-ns#type"
 
 READERS = 300
 SHORTEST, LONGEST = 8, 40
@@ -245,7 +244,6 @@ def facts(books: Sequence[Book]) -> str:
     for book in books:
         if not book.page:
             continue
-        lines.add(f"<{iri_of(book.page)}> <{TYPE}> <{ONTOLOGY}Book> .")
         for author in book.authors:
             fact(book.page, f"{ONTOLOGY}author", author)
         if book.series:
@@ -272,7 +270,9 @@ def items(books: Sequence[Book]) -> str:
     out.write("item_id\ttitle\tgenres\tdbpedia_uri\n")
     for book in books:
         link = iri_of(book.page) if book.page else ""
-        out.write(f"{book.item_id}\t{book.title}\t{'|'.join(book.shelves)}\t{link}\n")
+        # The shop's words would say again what a linked book's facts say in the encyclopaedia's.
+        genres = "" if link else "|".join(book.shelves)
+        out.write(f"{book.item_id}\t{book.title}\t{genres}\t{link}\n")
     return out.getvalue()
 
 

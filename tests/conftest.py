@@ -87,6 +87,7 @@ class GraphAddress:
     uri: str | None
     home: Path
     environment: dict[str, str]
+    server: Neo4jServer | None = None
 
     def connect(self) -> GraphStore:
         return connect(self.uri, self.home)
@@ -110,7 +111,7 @@ def graph(
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
     wipe(server)
-    return GraphAddress("neo4j", server.uri, home, environment)
+    return GraphAddress("neo4j", server.uri, home, environment, server)
 
 
 @pytest.fixture
@@ -127,12 +128,12 @@ def wipe(server: Neo4jServer) -> None:
         for (name,) in ((r["name"],) for r in names):
             driver.execute_query(f"DROP INDEX `{name}` IF EXISTS")
         # In parts: one transaction over everything would not fit a small heap.
-        while True:
-            (record,) = driver.execute_query(
-                "MATCH (n) WITH n LIMIT 5000 DETACH DELETE n RETURN count(*) AS n"
-            ).records
-            if not record["n"]:
-                return
+        for query in (
+            "MATCH ()-[r]->() WITH r LIMIT 20000 DELETE r RETURN count(*) AS n",
+            "MATCH (n) WITH n LIMIT 20000 DELETE n RETURN count(*) AS n",
+        ):
+            while driver.execute_query(query).records[0]["n"]:
+                pass
 
 
 def quiet(_what: str, _done: int, _total: int | None) -> None:

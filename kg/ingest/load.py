@@ -15,7 +15,8 @@ import polars as pl
 from kg.errors import ChangeSomethingError, PersonarecError
 from kg.ingest.journal import Journal
 from kg.ingest.sources import DataSetSources
-from kg.ingest.stage import Progress, Stage, Table, stage
+from kg.ingest.stage import Progress, Stage, Table
+from kg.ingest.staging import stage
 from kg.ingest.tables import BATCH_ROWS, Counts, NodeRow, RelationKind, RelationRow, Writer
 from kg.schema import DOMAINS
 from kg.store import GraphStore, statement

@@ -50,10 +50,8 @@ def _connect_server(uri: str) -> GraphStore:
     try:
         parts = urlsplit(uri)
         port = f":{parts.port}" if parts.port else ""
-    except ValueError as error:
-        raise ChangeSomethingError(
-            f"--graph is not a usable URI: {error}; use bolt://HOST:PORT"
-        ) from None
+    except ValueError:  # its text quotes the URI, and with it a password
+        raise ChangeSomethingError("--graph is not a usable URI; use bolt://HOST:PORT") from None
     if parts.scheme not in SCHEMES or not parts.hostname:
         raise ChangeSomethingError(
             f"--graph must be {' or '.join(s + '://HOST:PORT' for s in ('bolt', 'neo4j'))}, "

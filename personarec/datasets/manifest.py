@@ -69,6 +69,8 @@ def resolve(dataset: str) -> DataSetSources:
 
     Raises ChangeSomethingError, in one line, for anything else.
     """
+    if not dataset.strip():
+        raise ChangeSomethingError("--dataset is empty; give a name, a folder or a manifest file")
     if dataset in builtin_names():
         with as_file(files("personarec.datasets").joinpath(dataset, "manifest.yaml")) as path:
             return from_manifest(path)

@@ -62,7 +62,7 @@ def explain(
         label: label of the items.
         read: keys of the items read, oldest first.
         item: key of the recommended item.
-        fact_weights: how much ``"RELATION entity"`` counts in the persona; 1 where absent.
+        fact_weights: how much ``"RELATION entity"`` says of the item; 1 where absent.
         most: paths of each kind.
     """
     ages = {key: len(read) - 1 - place for place, key in enumerate(read)}

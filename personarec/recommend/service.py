@@ -104,7 +104,30 @@ class Recommender:
         result = []
         for found in self.retriever.recommend(known, n, user=user):
             key = self.retriever.items[found.item]
-            paths = explain(self.store, self.label, list(history), key) if explained else []
+            paths = (
+                explain(
+                    self.store,
+                    self.label,
+                    list(history),
+                    key,
+                    fact_weights=self._fact_weights(found.item),
+                )
+                if explained
+                else []
+            )
             title = self.titles.get(key) or key
             result.append(Recommended(key, title, found.score, found.parts, paths))
         return result
+
+    def _fact_weights(self, item: int) -> dict[str, float]:
+        """How much each fact of an item says (TF-IDF), by the checkpoint's fact keys."""
+        facts = self.retriever.facts
+        if facts is None:
+            return {}
+        start, end = facts.items.indptr[item], facts.items.indptr[item + 1]
+        return {
+            self.retriever.fact_keys[column]: float(weight)
+            for column, weight in zip(
+                facts.items.indices[start:end], facts.items.data[start:end], strict=True
+            )
+        }

@@ -16,7 +16,7 @@ from conftest import GraphAddress, quiet
 from small import write_small
 
 import cli
-from kg.ingest import dump_hash
+from kg.ingest import dump_hash, stats
 from kg.store import GraphStore
 from kg.views.personas import read_personas, require_model
 from personarec.evaluation.leakage import LeakError
@@ -51,26 +51,35 @@ def ok(graph: GraphAddress, *arguments: str) -> Any:
 def test_demo_road_twice(graph: GraphAddress) -> None:
     """The whole of ``make demo`` with all its rows, then again: quick, and nothing changes."""
     first = ok(graph, "train", "--dataset", "demo", "--epochs", "4")
-    assert [r["name"] for r in first["rows"]] == list(ROWS)
-    for row in first["rows"]:
+    assert [r["name"] for r in first] == list(ROWS)
+    for row in first:
         values = [row[m] for m in METRICS]
         assert all(0 <= v <= 1 for v in values)
         assert row["NDCG@10"] <= row["HR@10"] <= row["HR@100"]
-    by_name = {r["name"]: r for r in first["rows"]}
+    by_name = {r["name"]: r for r in first}
     # The planted order and tastes must show, whatever the seed.
     assert by_name["transitions+facts"]["NDCG@10"] > 2 * by_name["popularity"]["NDCG@10"]
-    assert first["example"]["recommendations"][0]["paths"]
-    assert (first["fresh"], first["created"] > 9000) == (True, True)
+    found = latest_run(graph.home, "demo")
+    assert found is not None
+    (_, run), trained_at = found, (found[1] / "metrics.json").stat().st_mtime_ns
 
     with graph.connect() as store:
         before = dump_hash(store, derived=True)
-    second = ok(graph, "train", "--dataset", "demo", "--epochs", "4")
-    assert (second["fresh"], second["created"], second["changed"]) == (False, 0, 0)
-    assert second["rows"] == first["rows"]
+        loads = stats(store)["loads"]
+        assert [x["status"] for x in loads] == ["complete"]
+    code, again, err = personarec(graph, "train", "--dataset", "demo", "--epochs", "4")
+    assert code == 0, err
+    assert "0 created, 0 changed by the ingest" in again
+    assert "this training was there already" in again
+    assert all(name in again for name in ROWS)
+    assert "clear" in again
+    assert "soon after" in again
+    assert (run / "metrics.json").stat().st_mtime_ns == trained_at
     with graph.connect() as store:
         assert dump_hash(store, derived=True) == before
+        assert stats(store)["loads"] == loads
         check_planted_tastes(store)
-    check_run_folder(Path(first["run"]))
+    check_run_folder(run)
     check_recommendations(graph)
     check_personas(graph)
 

@@ -29,7 +29,6 @@ DBO = "http://dbpedia.org/ontology/"
 RESOURCE = "http://dbpedia.org/resource/"
 SUBJECT = "http://purl.org/dc/terms/subject"
 LABEL = "http://www.w3.org/2000/01/rdf-schema#label"
-TYPE = "http://www.w3.org/1999/02/22-rdf-syntax-ns#type"
 FACT_PREDICATES = {
     SUBJECT,
     *(
@@ -82,7 +81,7 @@ def facts(quads: list[Any]) -> list[Triple]:
     return [
         (quad.subject.value, quad.predicate.value, quad.object.value)
         for quad in quads
-        if quad.predicate.value not in (TYPE, LABEL)
+        if quad.predicate.value != LABEL
     ]
 
 
@@ -124,7 +123,7 @@ def sequences(reviews: list[dict[str, Any]]) -> dict[str, list[str]]:
 
 
 def test_predicates_are_those_promised(quads: list[Any]) -> None:
-    assert {quad.predicate.value for quad in quads} == FACT_PREDICATES | {TYPE, LABEL}
+    assert {quad.predicate.value for quad in quads} == FACT_PREDICATES | {LABEL}
     assert len(quads) == len(set(map(str, quads)))
 
 
@@ -206,7 +205,7 @@ def test_items_have_invented_ids_and_unique_links(
     assert len({row["title"] for row in items}) == len(items)
     links = [row["dbpedia_uri"] for row in items if row["dbpedia_uri"]]
     assert len(set(links)) == len(links)
-    books = {quad.subject.value for quad in quads if quad.predicate.value == TYPE}
+    books = {quad.subject.value for quad in quads if quad.predicate.value != LABEL}
     assert set(links) == books
 
 

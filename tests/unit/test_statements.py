@@ -21,6 +21,7 @@ ROOT = Path(__file__).resolve().parents[2]
 CYPHER = ROOT / "kg" / "cypher"
 PLACEHOLDERS = {"label", "source", "target", "type", "property", "index", "constraint"}
 
+
 # What people see as a list, and so must come in the same order each time.
 FOR_PEOPLE = {
     "data_sets", "explain_facts", "explain_transitions", "loads", "nearest_personas",
