@@ -30,6 +30,7 @@ def to_torch(graph: HeteroGraph, device: str = "cpu") -> dict[RelationKey, torch
             torch.from_numpy(matrix.indices.astype(np.int64)),
             torch.from_numpy(matrix.data.astype(np.float32)),
             size=matrix.shape,
+            check_invariants=True,
             device=device,
         )
         for key, matrix in graph.relations.items()

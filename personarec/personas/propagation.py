@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from scipy import sparse
 from sklearn.decomposition import TruncatedSVD
 
-from kg.views import row_normalised
+from kg.views import HeteroGraph, RelationKey, row_normalised
 from personarec.evaluation.sequences import Sequences
 
 Matrix = NDArray[np.float32]
@@ -58,27 +58,32 @@ class DensePersonas:
 
 
 def fit_propagation(
-    sequences: Sequences, facts: sparse.csr_array, config: PropagationConfig
+    graph: HeteroGraph, item_type: str, facts: sparse.csr_array, config: PropagationConfig
 ) -> DensePersonas:
     """Propagate over training interactions and facts, and reduce by PCA over the users.
 
     Args:
-        sequences: what each user touched, training interactions only.
+        graph: has (User, RATED, item type) of training interactions only.
+        item_type: node type of the items, which come first among its nodes.
         facts: TF-IDF of items over facts, shape (n_items, n_facts), float32; rows may be empty.
         config: settings.
     """
-    rated = _incidence(sequences)
-    users_of = row_normalised(sparse.csr_array(rated.T))
-    items_of = row_normalised(rated)
-    features = _item_features(facts, rated.shape[1], config)
+    rated: RelationKey = ("User", "RATED", item_type)
+    n_items = facts.shape[0]
+    features = _item_features(facts, n_items, config)
+    # Works outside the data set are nodes of the items' type too; nobody rated them.
+    outside = len(graph.nodes[item_type]) - n_items
+
+    def of_all(items: Matrix) -> Matrix:
+        return np.pad(items, ((0, outside), (0, 0)))
 
     through_facts = row_normalised(facts) @ (row_normalised(sparse.csr_array(facts.T)) @ features)
-    through_users = users_of @ (items_of @ features)
+    through_users = graph.propagate([(rated, True), (rated, False)], of_all(features))[:n_items]
     blocks = [_centred(b) for b in (features, through_facts, through_users)]
     hops = np.hstack([_unit_scale(b) for b in blocks])
 
-    users = items_of @ hops
-    users = users[sequences.lengths > 0]
+    users = graph.propagate([(rated, False)], of_all(hops))
+    users = users[np.diff(graph.relations[rated].indptr) > 0]
     mean = users.mean(axis=0)
     components = _principal_axes(users - mean, config)
     # One scale for all: users' vectors of mean squared length 1, whatever the graph's size.

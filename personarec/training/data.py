@@ -15,6 +15,7 @@ from kg.views import (
     Catalogue,
     HeteroGraph,
     Interactions,
+    binary_matrix,
     read_catalogue,
     read_facts,
     read_interactions,
@@ -58,6 +59,21 @@ class GraphData:
     def users(self) -> tuple[str, ...]:
         """Keys of the users."""
         return self.interactions.users
+
+    def training_graph(self, sequences: Sequences) -> HeteroGraph:
+        """The typed graph that encoders walk: fact relations, and RATED from ``sequences`` alone.
+
+        Meta-paths over it stay factored; items come first among the nodes of their type.
+        """
+        label = self.catalogue.label
+        known = self.graph.nodes[label]
+        rated = binary_matrix(
+            np.repeat(np.arange(len(sequences)), sequences.lengths),
+            sequences.items,
+            (len(sequences), len(known)),
+        )
+        nodes = {"User": self.users, **self.graph.nodes}
+        return HeteroGraph(nodes, {("User", "RATED", label): rated, **self.graph.relations})
 
     def content_hash(self) -> str:
         """SHA-256 of everything read; equal for equal content, whatever engine it came from."""

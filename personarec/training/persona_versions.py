@@ -20,7 +20,7 @@ from kg.views.personas import (
 )
 from personarec.evaluation.sequences import Sequences
 from personarec.personas.facts import FactModel
-from personarec.personas.propagation import DensePersonas, fit_propagation
+from personarec.personas.propagation import fit_propagation
 from personarec.training.config import TrainConfig
 from personarec.training.data import FactColumn, GraphData
 
@@ -29,11 +29,12 @@ PERSONA_FORMAT = 1
 
 
 def compute_personas(
-    sequences: Sequences, facts: FactModel, config: TrainConfig
-) -> tuple[DensePersonas, NDArray[np.float32]]:
-    """The encoder and the users' vectors, float32, shape (n_users, size), from ``sequences``."""
-    dense = fit_propagation(sequences, facts.items, config.propagation)
-    return dense, dense.personas(sequences)
+    data: GraphData, sequences: Sequences, facts: FactModel, config: TrainConfig
+) -> NDArray[np.float32]:
+    """The users' vectors, float32, shape (n_users, size), made of ``sequences`` and facts alone."""
+    graph = data.training_graph(sequences)
+    dense = fit_propagation(graph, data.catalogue.label, facts.items, config.propagation)
+    return dense.personas(sequences)
 
 
 def version_key(data: GraphData, sequences: Sequences, config: TrainConfig) -> str:
@@ -73,7 +74,7 @@ def store_personas(
     key = version_key(data, sequences, config)
     model = current_model(store, data.name)
     if model is None or model.id != key:
-        _, vectors = compute_personas(sequences, facts, config)
+        vectors = compute_personas(data, sequences, facts, config)
         model = PersonaModel(
             key, data.name, "propagation", vectors.shape[1], config.fitted, len(data.users)
         )

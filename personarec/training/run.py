@@ -102,7 +102,7 @@ def train_data_set(
     choose = report
     if config.refit:
         train = data.split.train
-        _, early = compute_personas(train, facts, config)
+        early = compute_personas(data, train, facts, config)
         early_counts = transition_counts(train)
         choose = Phase(
             train,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -31,7 +32,9 @@ from kg.views.personas import (
 )
 from kg.views.transitions import write_transitions
 from personarec.evaluation.sequences import Sequences
+from personarec.graphs import from_dgl, to_dgl
 from personarec.retriever.transitions import transition_counts
+from personarec.training.data import read_data
 
 SIZE = 16
 
@@ -206,3 +209,16 @@ def test_facts_come_as_typed_matrices(store: GraphStore, tmp_path: Path) -> None
     for i in range(9):
         row = directed[[catalogue.ids.index(f"small:i{i}")]].nonzero()[1]
         assert [people[p] for p in row] == [f"http://dbpedia.org/resource/Director_{i % 3}"]
+
+
+def test_the_training_graph_goes_to_dgl_and_back(store: GraphStore, tmp_path: Path) -> None:
+    if sys.version_info >= (3, 12):
+        pytest.skip("DGL NOT TESTED: its last usable release has wheels up to Python 3.11")
+    loaded(store, tmp_path)
+    data = read_data(store, "small")
+    graph = data.training_graph(data.split.train)
+    rated = graph.relations["User", "RATED", "Movie"]
+    # Held-out interactions are in the database, and must not be in here.
+    assert rated.nnz == len(data.split.train.items) < len(data.interactions)
+    back = from_dgl(to_dgl(graph), graph.nodes)
+    assert back.content_hash() == graph.content_hash()

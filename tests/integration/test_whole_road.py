@@ -164,15 +164,17 @@ def test_checkpoint_needs_neither_data_set_nor_graph(
 SMALL = TrainConfig().model_copy(update={"rows": ("popularity", "none", "transitions+facts")})
 
 
-def trained(store: GraphStore, home: Path, tmp_path: Path, **changes: Any) -> run_module.Run:
+def trained(
+    store: GraphStore, home: Path, tmp_path: Path, workers: int = 1, **changes: Any
+) -> run_module.Run:
     from kg.ingest import ingest
 
     data = write_small(tmp_path / "data", users=30, items=15)
     ingest(store, data, home, quiet)
     config = SMALL.model_copy(
-        update={"options": SMALL.options.model_copy(update={"epochs": 2}), **changes}
+        update={"options": SMALL.options.model_copy(update={"epochs": 2, "threads": 1}), **changes}
     )
-    return train_data_set(store, "small", config, home, quiet, lambda _: None)
+    return train_data_set(store, "small", config, home, quiet, lambda _: None, workers=workers)
 
 
 def test_refit_learns_from_validation_items_and_writes_them(
@@ -208,7 +210,12 @@ def test_planted_leak_in_the_graph_stops_the_training(
     assert latest_run(graph.home, "small") is None
 
 
-def test_same_seed_same_table(store: GraphStore, graph: GraphAddress, tmp_path: Path) -> None:
-    first = trained(store, graph.home, tmp_path)
+def test_same_seed_same_table_alone_or_side_by_side(
+    store: GraphStore, graph: GraphAddress, tmp_path: Path
+) -> None:
+    rows = ("none", "persona", "transitions+facts")
+    first = trained(store, graph.home, tmp_path, rows=rows)
     (first.folder / "metrics.json").unlink()
-    assert trained(store, graph.home, tmp_path).metrics == first.metrics
+    again = trained(store, graph.home, tmp_path, workers=2, rows=rows)
+    assert again.fresh
+    assert again.metrics == first.metrics

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from scipy import sparse
 
+from kg.views import HeteroGraph, binary_matrix
 from personarec.evaluation.sequences import Sequences
 from personarec.personas.facts import FactModel
 from personarec.personas.propagation import DensePersonas, PropagationConfig, fit_propagation
@@ -24,9 +25,22 @@ def two_camps(users: int = 20, items: int = 12) -> tuple[Sequences, sparse.csr_a
     return Sequences.from_lists(lists, items), sparse.csr_array(facts)
 
 
-def fitted() -> tuple[DensePersonas, Sequences]:
+def graph_of(sequences: Sequences, outside: int = 0) -> HeteroGraph:
+    """RATED of the sequences; ``outside`` more works that nobody rated."""
+    items = tuple(f"i{i}" for i in range(sequences.n_items + outside))
+    users = tuple(f"u{i}" for i in range(len(sequences)))
+    rated = binary_matrix(
+        np.repeat(np.arange(len(users)), sequences.lengths),
+        sequences.items,
+        (len(users), len(items)),
+    )
+    return HeteroGraph({"User": users, "Book": items}, {("User", "RATED", "Book"): rated})
+
+
+def fitted(outside: int = 0) -> tuple[DensePersonas, Sequences]:
     sequences, facts = two_camps()
-    return fit_propagation(sequences, FactModel.from_matrix(facts).items, CONFIG), sequences
+    weights = FactModel.from_matrix(facts).items
+    return fit_propagation(graph_of(sequences, outside), "Book", weights, CONFIG), sequences
 
 
 def test_personas_tell_the_camps_apart() -> None:
@@ -43,6 +57,11 @@ def test_personas_tell_the_camps_apart() -> None:
 def test_same_input_same_personas() -> None:
     (first, sequences), (second, _) = fitted(), fitted()
     np.testing.assert_array_equal(first.personas(sequences), second.personas(sequences))
+
+
+def test_works_outside_the_data_set_change_nothing() -> None:
+    (inside, sequences), (with_more, _) = fitted(), fitted(outside=3)
+    np.testing.assert_allclose(with_more.personas(sequences), inside.personas(sequences), atol=1e-5)
 
 
 def test_a_session_gets_the_persona_of_a_user_who_saw_the_same() -> None:
@@ -67,7 +86,7 @@ def test_users_vectors_have_mean_squared_length_one() -> None:
 def test_works_without_any_fact() -> None:
     sequences, _ = two_camps()
     none = sparse.csr_array((sequences.n_items, 0), dtype=np.float32)
-    vectors = fit_propagation(sequences, none, CONFIG).personas(sequences)
+    vectors = fit_propagation(graph_of(sequences), "Book", none, CONFIG).personas(sequences)
     assert np.isfinite(vectors).all()
     assert vectors.any(axis=1).all()
 
