@@ -24,8 +24,9 @@ def main() -> NoReturn:
     try:
         cli.main(prog_name="personarec", standalone_mode=False)
     except click.ClickException as error:
-        error.show()
-        sys.exit(error.exit_code)
+        context = getattr(error, "ctx", None)
+        where = context.command_path if context else "personarec"
+        _fail(f"{error.format_message().rstrip('.')}; see {where} --help", error.exit_code)
     except (click.Abort, KeyboardInterrupt):
         _fail("stopped; the same command goes on from here", 130)
     except BrokenPipeError:

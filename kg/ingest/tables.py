@@ -8,7 +8,7 @@ interleave, and a second load of the same content writes nothing.
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -202,14 +202,16 @@ def _differs(wanted: Properties, found: Properties) -> bool:
     return any(found.get(k) != v for k, v in wanted.items())
 
 
-def split(rows: list[dict[str, Any]]) -> Iterable[list[dict[str, Any]]]:
-    """Cut rows into messages of at most BATCH_ROWS rows and MAX_BATCH_BYTES bytes."""
-    if not rows:
-        return
-    sample = max(
-        len(orjson.dumps(r, option=orjson.OPT_SERIALIZE_NUMPY))
-        for r in rows[:: max(1, len(rows) // 20)]
-    )
-    step = max(1, min(BATCH_ROWS, MAX_BATCH_BYTES // (2 * sample + 1)))
-    for start in range(0, len(rows), step):
-        yield rows[start : start + step]
+def split(rows: Iterable[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
+    """Cut rows into messages of at most BATCH_ROWS rows and about MAX_BATCH_BYTES bytes."""
+    part: list[dict[str, Any]] = []
+    size = 0
+    for row in rows:
+        own = len(orjson.dumps(row))
+        if part and (len(part) == BATCH_ROWS or size + own > MAX_BATCH_BYTES):
+            yield part
+            part, size = [], 0
+        part.append(row)
+        size += own
+    if part:
+        yield part

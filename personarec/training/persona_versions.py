@@ -18,6 +18,7 @@ from kg.views.personas import (
     read_personas,
     write_personas,
 )
+from personarec.evaluation.leakage import refuse_leak
 from personarec.evaluation.sequences import Sequences
 from personarec.personas.facts import FactModel
 from personarec.personas.propagation import fit_propagation
@@ -31,8 +32,13 @@ PERSONA_FORMAT = 1
 def compute_personas(
     data: GraphData, sequences: Sequences, facts: FactModel, config: TrainConfig
 ) -> NDArray[np.float32]:
-    """The users' vectors, float32, shape (n_users, size), made of ``sequences`` and facts alone."""
+    """The users' vectors, float32, shape (n_users, size), made of ``sequences`` and facts alone.
+
+    Raises LeakError when a test item is among what they would be made of.
+    """
     graph = data.training_graph(sequences)
+    rated = graph.relations["User", "RATED", data.catalogue.label]
+    refuse_leak("RATED relations that personas are made of", rated, data.split.test, "test")
     dense = fit_propagation(graph, data.catalogue.label, facts.items, config.propagation)
     return dense.personas(sequences)
 

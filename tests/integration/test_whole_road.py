@@ -18,8 +18,9 @@ from small import write_small
 import cli
 from kg.ingest import dump_hash, stats
 from kg.store import GraphStore
-from kg.views.personas import read_personas, require_model
+from kg.views.personas import read_personas, require_model, versions
 from personarec.evaluation.leakage import LeakError
+from personarec.evaluation.splits import Split
 from personarec.retriever.recommender import Retriever
 from personarec.training import run as run_module
 from personarec.training.config import ROWS, TrainConfig
@@ -208,6 +209,18 @@ def test_planted_leak_in_the_graph_stops_the_training(
     with pytest.raises(LeakError, match="NEXT relations"):
         trained(store, graph.home, tmp_path)
     assert latest_run(graph.home, "small") is None
+
+
+def test_planted_leak_in_the_personas_stops_the_training(
+    store: GraphStore, graph: GraphAddress, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Personas made of everything, the test items too: training must refuse, and write nothing."""
+    monkeypatch.setattr(
+        Split, "fit", lambda split, _refit: split.train.append(split.valid).append(split.test)
+    )
+    with pytest.raises(LeakError, match="RATED relations that personas are made of"):
+        trained(store, graph.home, tmp_path)
+    assert versions(store, "small") == []
 
 
 def test_same_seed_same_table_alone_or_side_by_side(
