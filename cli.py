@@ -15,12 +15,13 @@ import click
 if TYPE_CHECKING:
     from kg.store import GraphStore
 
+STOPPED = "stopped; the same command goes on from here"
 EXIT_CHANGE, EXIT_AGAIN, EXIT_DEFECT = 1, 75, 70  # 75 and 70 as in sysexits.h
 
 
 def main() -> NoReturn:
     """Entry point: errors in one line, exit code not 0, a traceback only with --debug."""
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    signal.signal(signal.SIGTERM, lambda *_: _fail(STOPPED, 143))
     try:
         cli.main(prog_name="personarec", standalone_mode=False)
     except click.ClickException as error:
@@ -28,7 +29,7 @@ def main() -> NoReturn:
         where = context.command_path if context else "personarec"
         _fail(f"{error.format_message().rstrip('.')}; see {where} --help", error.exit_code)
     except (click.Abort, KeyboardInterrupt):
-        _fail("stopped; the same command goes on from here", 130)
+        _fail(STOPPED, 130)
     except BrokenPipeError:
         sys.stderr.close()  # the reader of our output went away; nobody is left to tell
         sys.exit(0)
@@ -281,8 +282,10 @@ def list_personas(dataset: str | None, graph: str | None, home: Path, as_json: b
         rows = persona_versions(store, _loaded(store, dataset))
     if as_json:
         console.print_json(rows)
+    elif rows:
+        console.print_table("", tuple(rows[0]), [list(r.values()) for r in rows])
     else:
-        console.print_table("", tuple(rows[0]) if rows else (), [list(r.values()) for r in rows])
+        click.echo("no personas yet")
 
 
 @personas.command()

@@ -71,7 +71,7 @@ class RelationType:
 
 _ID = Property("id", "string", "unique key")
 _DATASET = Property("dataset", "string", "name of the data set it belongs to")
-_SOURCE = Property("source", "string", "the loader it came through")
+_SOURCE = Property("source", "string", "the loader it came through, or train")
 _LOAD = Property("loadId", "string", "the load that last wrote it", volatile=True)
 _PROVENANCE = (_SOURCE, _LOAD)
 
@@ -232,6 +232,7 @@ RELATION_TYPES: tuple[RelationType, ...] = (
             Property("gap1", "integer", "how often directly"),
             Property("gap2", "integer", "how often with one item between"),
             Property("gap3", "integer", "how often with two items between"),
+            *_PROVENANCE,
         ),
         derived=True,
     ),
@@ -244,6 +245,7 @@ RELATION_TYPES: tuple[RelationType, ...] = (
             Property("model", "string", "id of the PersonaModel"),
             Property("relation", "string", "through which relation items carry the fact"),
             Property("weight", "float", "share of the persona's length, 0 to 1"),
+            *_PROVENANCE,
         ),
         derived=True,
     ),

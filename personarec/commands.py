@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -300,7 +301,9 @@ def recommend_for(
     if user is not None:
         history, who = recommender.history_of(user), user
     else:
-        asked = [i.strip() for i in (items or "").split(",") if i.strip()]
+        # As in a CSV line, so that a title with a comma can be quoted.
+        cells = next(csv.reader([items or ""], skipinitialspace=True), [])
+        asked = [cell.strip() for cell in cells if cell.strip()]
         if not asked:
             raise ChangeSomethingError("--items is empty; give item ids or titles: --items A,B,C")
         history, who = recommender.session(asked), "this session"

@@ -76,7 +76,12 @@ class _Stager:
         self.progress = progress
         self.label = data_set.item_label
         self.prefix = f"{data_set.name}:"
-        self.books = [Books(s.path.name, s.loader) for s in data_set.sources]
+        names = [s.path.name for s in data_set.sources]
+        self.books = [
+            # By its name alone where that tells the files apart.
+            Books(n if names.count(n) == 1 else str(s.path), s.loader)
+            for n, s in zip(names, data_set.sources, strict=True)
+        ]
         self.tables: list[Table] = []
         self.quarantine = (folder / "quarantine.jsonl").open("wb")
         spill = folder / "records"

@@ -145,7 +145,12 @@ def _write_preferences(
             RelationRow(
                 p.user,
                 p.entity,
-                {"model": model.id, "relation": p.relation, "weight": round(p.weight, 6)},
+                {
+                    "model": model.id,
+                    "relation": p.relation,
+                    "weight": round(p.weight, 6),
+                    "source": "train",
+                },
             )
             for p in group
         ]

@@ -41,7 +41,7 @@ def write_transitions(
     ids = catalogue.ids
     by_source = {
         source: [
-            RelationRow(source, ids[c], {"gap1": a, "gap2": b, "gap3": d})
+            RelationRow(source, ids[c], {"gap1": a, "gap2": b, "gap3": d, "source": "train"})
             for _, c, a, b, d in group
         ]
         for source, group in (

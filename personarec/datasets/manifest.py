@@ -89,9 +89,11 @@ def resolve(dataset: str) -> DataSetSources:
 def name_of(dataset: str) -> str:
     """The name of the data set that ``--dataset`` names, without a look at its files."""
     path = Path(dataset)
-    if dataset not in builtin_names() and path.exists():
-        return resolve(dataset).name
-    return dataset
+    if dataset in builtin_names() or not path.exists():
+        return dataset
+    if path.is_dir() and not (path / "manifest.yaml").is_file():
+        return path.resolve().name
+    return resolve(dataset).name
 
 
 def from_folder(folder: Path) -> DataSetSources:
