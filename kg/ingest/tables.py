@@ -170,7 +170,7 @@ class Writer:
                         f"{part[0]['source']} on have an end that is not in the graph; was it "
                         "removed during the load? Run kg ingest again"
                     )
-            for part in split([self._relation(r) for r in changed]):
+            for part in split([self._changed_relation(r) for r in changed]):
                 tx.execute(statement("update_relations", **kind.names()), rows=part)
             return Counts(len(missing), len(changed), len(stale), same)
 
@@ -196,6 +196,11 @@ class Writer:
     def _relation(self, row: RelationRow) -> dict[str, Any]:
         properties = {k: v for k, v in row.properties.items() if v is not None}
         return {"source": row.source, "target": row.target, "properties": self._stamped(properties)}
+
+    def _changed_relation(self, row: RelationRow) -> dict[str, Any]:
+        # Nulls too: they take away a property that the source no longer has.
+        properties = self._stamped(row.properties)
+        return {"source": row.source, "target": row.target, "properties": properties}
 
 
 def _differs(wanted: Properties, found: Properties) -> bool:

@@ -139,6 +139,21 @@ def test_changed_rows_change_and_nothing_else(store: GraphStore, tmp_path: Path)
     assert list(dump(store)) == reference_dump(data, tmp_path / "reference")
 
 
+def test_what_a_source_no_longer_says_of_a_row_goes(store: GraphStore, tmp_path: Path) -> None:
+    data = write_small(tmp_path / "data")
+    ingest(store, data, tmp_path, quiet)
+    file = tmp_path / "data" / "interactions.tsv"
+    lines = file.read_text().splitlines()
+    cells = lines[1].split("\t")
+    lines[1] = "\t".join([*cells[:2], "", cells[3]])
+    file.write_text("\n".join(lines) + "\n")
+    titles = tmp_path / "data" / "items.tsv"
+    titles.write_text(titles.read_text().replace("Film 2 é", ""))
+    assert ingest(store, data, tmp_path, quiet).changed == 2
+    assert ingest(store, data, tmp_path, quiet).changed == 0
+    assert list(dump(store)) == reference_dump(data, tmp_path / "reference")
+
+
 def test_two_data_sets_share_entities_and_nothing_else(store: GraphStore, tmp_path: Path) -> None:
     ingest(store, write_small(tmp_path / "a", "a"), tmp_path, quiet)
     alone = list(dump(store, "a"))
