@@ -163,6 +163,7 @@ NODE_TYPES: tuple[NodeType, ...] = (
             Property("users", "integer", "users that have a persona"),
             Property("fitted", "string", "interactions it was made from"),
             Property("sequence", "integer", "rises by one with each version of a data set"),
+            Property("status", "string", "writing, complete or removing"),
         ),
     ),
 )

@@ -163,7 +163,7 @@ def persona_versions(store: GraphStore, dataset: str) -> list[dict[str, Any]]:
     current = current_model(store, dataset)
     return [
         asdict(m) | {"property": m.property_name, "index": m.index, "current": m == current}
-        for m, _ in versions(store, dataset)
+        for m in versions(store, dataset)
     ]
 
 

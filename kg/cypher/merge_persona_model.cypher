@@ -1,4 +1,4 @@
-// purpose: Record a complete persona version.
+// purpose: Record a persona version, or how far it has come.
 // parameters: id (string), properties (map)
 // columns: -
 // mode: write

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from itertools import groupby
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -84,7 +84,7 @@ def write_personas(
         ChangeSomethingError: vectors of another shape, with NaN or infinity, or zero.
     """
     check_vectors(model, users, vectors)
-    if model.id not in [m.id for m, _ in versions(store, model.dataset)]:
+    if model not in versions(store, model.dataset):
         _write_version(store, model, users, vectors, preferences, progress)
     use_personas(store, model.dataset, model.id)
     _remove_old(store, model.dataset)
@@ -117,6 +117,13 @@ def _write_version(
     progress: Progress,
 ) -> None:
     store.ensure_schema()
+    sequence = max((m.sequence for m in _records(store, model.dataset)), default=0) + 1
+    properties = {k: v for k, v in asdict(model).items() if k != "id"} | {
+        "property": model.property_name,
+        "index": model.index,
+        "sequence": sequence,
+    }
+    _set_status(store, model, "writing", properties)
     write = statement("write_vectors", property=model.property_name)
     done = 0
     for part in batches(range(len(users)), USERS):
@@ -125,12 +132,14 @@ def _write_version(
         progress("writing personas", done := done + len(part), len(users))
     _write_preferences(store, model, preferences, progress)
     store.create_vector_index(model.index, "User", model.property_name, model.dimension)
-    sequence = max((s for _, s in versions(store, model.dataset)), default=0) + 1
-    properties = {k: v for k, v in asdict(model).items() if k != "id"} | {
-        "property": model.property_name,
-        "index": model.index,
-        "sequence": sequence,
-    }
+    _set_status(store, model, "complete")
+
+
+def _set_status(
+    store: GraphStore, model: PersonaModel, status: str, properties: dict[str, Any] | None = None
+) -> None:
+    """Say how far a version is, so that what a killed process left is found and removed."""
+    properties = (properties or {}) | {"status": status}
     store.write(statement("merge_persona_model"), id=model.id, properties=properties)
 
 
@@ -162,14 +171,26 @@ def _write_preferences(
             progress("writing preferences", done := done + len(part), len(ordered))
 
 
-def versions(store: GraphStore, dataset: str) -> list[tuple[PersonaModel, int]]:
-    """Complete versions of a data set with their sequence numbers, oldest first."""
+class _Record(NamedTuple):
+    """A version as the graph has it, complete or not."""
+
+    model: PersonaModel
+    sequence: int
+    status: str
+
+
+def _records(store: GraphStore, dataset: str) -> list[_Record]:
     return [
-        (PersonaModel(key, dataset, encoder, dimension, fitted, users), sequence)
-        for key, encoder, dimension, _, _, users, fitted, sequence in store.read(
+        _Record(PersonaModel(key, dataset, encoder, dimension, fitted, users), sequence, status)
+        for key, encoder, dimension, users, fitted, sequence, status in store.read(
             statement("persona_models"), dataset=dataset
         )
     ]
+
+
+def versions(store: GraphStore, dataset: str) -> list[PersonaModel]:
+    """Complete versions of a data set, oldest first."""
+    return [r.model for r in _records(store, dataset) if r.status == "complete"]
 
 
 def current_model(store: GraphStore, dataset: str) -> PersonaModel | None:
@@ -177,7 +198,7 @@ def current_model(store: GraphStore, dataset: str) -> PersonaModel | None:
     rows = store.read(statement("current_persona"), dataset=dataset)
     if not rows:
         return None
-    key, encoder, dimension, _, _, users, fitted = rows[0]
+    key, encoder, dimension, users, fitted = rows[0]
     return PersonaModel(key, dataset, encoder, dimension, fitted, users)
 
 
@@ -193,7 +214,7 @@ def require_model(store: GraphStore, dataset: str) -> PersonaModel:
 
 def use_personas(store: GraphStore, dataset: str, model: str) -> None:
     """Make a version current. Raises ChangeSomethingError for one that is not there."""
-    known = [m.id for m, _ in versions(store, dataset)]
+    known = [m.id for m in versions(store, dataset)]
     if model not in known:
         raise ChangeSomethingError(
             f"data set {dataset} has no persona version {model!r}; "
@@ -204,15 +225,19 @@ def use_personas(store: GraphStore, dataset: str, model: str) -> None:
 
 def _remove_old(store: GraphStore, dataset: str) -> None:
     current = require_model(store, dataset)
-    others = [m for m, _ in versions(store, dataset) if m != current]
+    records = [r for r in _records(store, dataset) if r.model != current]
+    whole = [r.model for r in records if r.status == "complete"]
+    # What a killed process left half written or half removed goes too.
+    partial = [r.model for r in records if r.status != "complete"]
     users = read_users(store, dataset)
-    for model in others[: len(others) - (KEPT_VERSIONS - 1)]:
-        # Forgotten first: a version that is half removed must not be found.
-        store.write(statement("delete_persona_model"), id=model.id)
+    for model in partial + whole[: len(whole) - (KEPT_VERSIONS - 1)]:
+        # Said first: a version that is half removed must not be found.
+        _set_status(store, model, "removing")
         for part in batches(users, USERS):
             store.write(statement("delete_preferences"), ids=part, model=model.id)
             store.write(statement("remove_vectors", property=model.property_name), ids=part)
         store.drop_vector_index(model.index, "User", model.property_name)
+        store.write(statement("delete_persona_model"), id=model.id)
 
 
 def read_personas(

@@ -57,6 +57,11 @@ def director(user: str, n: int, weight: float = 0.5) -> Preference:
     return Preference(user, "Person", entity, "DIRECTED_BY", weight)
 
 
+def persona_properties(store: GraphStore) -> set[str]:
+    rows = store.read(statement("dump_nodes", label="User"))
+    return {key for _, properties in rows for key in properties if key.startswith("persona")}
+
+
 def test_a_version_is_read_back_exactly(store: GraphStore, tmp_path: Path) -> None:
     users = loaded(store, tmp_path)
     before = dump_hash(store)
@@ -88,11 +93,9 @@ def test_versions_switch_and_the_oldest_goes(store: GraphStore, tmp_path: Path) 
     for seed, name in enumerate(names):
         likes = [director(u, seed) for u in users]
         write_personas(store, model(name, users), users, vectors_for(users, seed), likes, quiet)
-    assert [m.id for m, _ in versions(store, "small")] == [model(n, users).id for n in names[1:]]
+    assert versions(store, "small") == [model(n, users) for n in names[1:]]
     assert stats(store)["relations"]["PREFERS"] == 2 * len(users)
-    rows = store.read(statement("dump_nodes", label="User"))
-    kept = {key for _, properties in rows for key in properties if key.startswith("persona")}
-    assert kept == {"personabbbb1111", "personacccc2222"}
+    assert persona_properties(store) == {"personabbbb1111", "personacccc2222"}
     use_personas(store, "small", model("bbbb1111", users).id)
     assert current_model(store, "small") == model("bbbb1111", users)
     with pytest.raises(ChangeSomethingError, match="no persona version 'gone'"):
@@ -116,8 +119,12 @@ def test_a_reader_sees_the_old_version_until_the_new_is_whole(
             write_personas(store, new, users, vectors_for(users, 1), [], quiet)
     assert current_model(store, "small") == old
     np.testing.assert_array_equal(read_personas(store, old, users), vectors_for(users))
-    write_personas(store, new, users, vectors_for(users, 1), [], quiet)
-    assert current_model(store, "small") == new
+    # Another version is written instead: what the dead one left goes.
+    other = model("cccc2222", users)
+    write_personas(store, other, users, vectors_for(users, 2), [], quiet)
+    assert current_model(store, "small") == other
+    assert persona_properties(store) == {"personaaaaa0000", "personacccc2222"}
+    assert stats(store)["nodes"]["PersonaModel"] == 2
 
 
 @pytest.mark.parametrize(
