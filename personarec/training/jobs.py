@@ -21,8 +21,7 @@ Job = tuple[int, str]
 def run_jobs(inputs: Inputs, workers: int | None, say: Say) -> dict[Job, JobResult]:
     """Run every job of every seed.
 
-    A job gives the same result alone or beside others, provided torch has one thread, which is
-    what each process is given.
+    A job gives the same result alone or beside others.
 
     Args:
         inputs: data, phases and settings.
@@ -33,6 +32,7 @@ def run_jobs(inputs: Inputs, workers: int | None, say: Say) -> dict[Job, JobResu
     if workers is None:
         workers = 1 if len(inputs.data.interactions) < SMALL else os.cpu_count() or 1
     workers = min(workers, len(jobs))
+    say(f"training {len(jobs)} models, {workers} at a time")
     run = _in_turn(inputs, jobs, say) if workers == 1 else _side_by_side(inputs, jobs, workers)
     results: dict[Job, JobResult] = {}
     for job, result in run:
