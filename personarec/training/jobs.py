@@ -6,9 +6,11 @@ import multiprocessing
 import os
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
 
 import torch
 
+from kg.errors import TryAgainError
 from personarec.training.table import Inputs, JobResult, Say, job_names, run_job
 
 SMALL = 50_000
@@ -54,8 +56,16 @@ def _side_by_side(inputs: Inputs, jobs: list[Job], workers: int) -> Iterator[tup
         try:
             for done in as_completed(pending):
                 yield pending[done], done.result()
-        except BaseException:
+        except BaseException as error:
+            # Not waited for: who asks to stop does not mean in a minute.
+            for process in multiprocessing.active_children():
+                process.terminate()
             pool.shutdown(cancel_futures=True)
+            if isinstance(error, BrokenProcessPool):
+                raise TryAgainError(
+                    "a training process was killed, perhaps for want of memory; run it again with "
+                    "--workers 1"
+                ) from error
             raise
 
 
