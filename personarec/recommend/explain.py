@@ -31,8 +31,8 @@ class GraphPath:
             fact = f"{self.evidence['doc']} {self.evidence['name']}"
             return f"like {self.source_title}: {fact}"
         times = self.evidence["gap1"] + self.evidence["gap2"] + self.evidence["gap3"]
-        readers = "1 reader" if times == 1 else f"{times} readers"
-        return f"{readers} came to this soon after {self.source_title}"
+        people = "1 person" if times == 1 else f"{times} people"
+        return f"{people} came to this soon after {self.source_title}"
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""
