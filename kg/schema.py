@@ -205,8 +205,8 @@ FACT_RELATIONS: tuple[RelationType, ...] = (
     # The target of these two is an item of the same label.
     _fact("PREVIOUS_WORK", DBO + "previousWork", "", _WORKS, "preceded by"),
     _fact("SUBSEQUENT_WORK", DBO + "subsequentWork", "", _WORKS, "followed by"),
-    _fact("BRAND", MINTED + "brand", "Person", _MOVIE, "of the brand"),
-    _fact("IN_CATEGORY", MINTED + "category", "Category", ("Movie", "Product"), "in the category"),
+    _fact("BRAND", MINTED + "brand", "Person", (*_WORKS, "Product"), "of the brand"),
+    _fact("IN_CATEGORY", MINTED + "category", "Category", (*_WORKS, "Product"), "in the category"),
     _fact("HAS_ATTRIBUTE", MINTED + "attribute", "Attribute", ("Product",), "has attribute"),
 )
 

@@ -2,6 +2,7 @@
 
 from kg.errors import ChangeSomethingError
 from kg.loaders.amazon import read_reviews
+from kg.loaders.amazon_metadata import read_metadata
 from kg.loaders.ntriples import read_ntriples
 from kg.loaders.records import Loader
 from kg.loaders.s3rec import read_attributes, read_sequences
@@ -14,7 +15,8 @@ LOADERS = {
         Loader("tsv-items", "item_id title genres dbpedia_uri", read_items),
         Loader("tsv-facts", "head relation tail", read_facts),
         Loader("ntriples", "facts and labels as N-Triples", read_ntriples),
-        Loader("amazon-reviews", "Amazon reviews as JSON lines, 2018 form", read_reviews),
+        Loader("amazon-reviews", "Amazon reviews of 2014, 2018 or 2023, one a line", read_reviews),
+        Loader("amazon-metadata", "Amazon titles, categories, brands, one a line", read_metadata),
         Loader("s3rec-sequences", "a user a line, then its items in order", read_sequences),
         Loader("s3rec-attributes", "JSON: item -> attribute numbers", read_attributes),
     )

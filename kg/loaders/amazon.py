@@ -1,7 +1,13 @@
-"""Amazon reviews, 2018 form: JSON lines with reviewerID, asin, overall and unixReviewTime."""
+"""Amazon reviews of 2014, 2018 and 2023, one a line; the keys of a line tell its form.
+
+2014 and 2018: reviewerID, asin, overall, unixReviewTime (seconds).
+2023: user_id, parent_asin (or asin), rating, timestamp (milliseconds).
+"""
 
 from __future__ import annotations
 
+import ast
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,9 +17,25 @@ import orjson
 from kg.loaders.lines import read_lines, rejected
 from kg.loaders.records import Interaction, Record, Rejected
 
+MAX_LITERAL = 256 * 1024
+"""Characters of a Python-literal line: its syntax tree takes hundreds of bytes a character."""
+
 
 def read_reviews(path: Path) -> Iterator[Record | Rejected]:
     """One interaction a line; review texts are left out (those of held-out reviews would leak)."""
+    for line in read_objects(path):
+        if isinstance(line, Rejected):
+            yield line
+            continue
+        number, review, text = line
+        try:
+            yield _interaction(number, review)
+        except ValueError as error:
+            yield rejected(number, str(error), text)
+
+
+def read_objects(path: Path) -> Iterator[tuple[int, dict[str, Any], str] | Rejected]:
+    """Every line as (line number, object, text), from JSON or the Python literals of 2014."""
     for line in read_lines(path):
         if isinstance(line, Rejected):
             yield line
@@ -23,37 +45,58 @@ def read_reviews(path: Path) -> Iterator[Record | Rejected]:
             yield rejected(number, "blank line (is the file cut short?)", text)
             continue
         try:
-            yield _interaction(number, orjson.loads(text))
-        except orjson.JSONDecodeError as error:
-            yield rejected(number, f"broken JSON: {error}", text)
+            content = _parsed(text)
         except ValueError as error:
             yield rejected(number, str(error), text)
+            continue
+        if isinstance(content, dict):
+            yield number, content, text
+        else:
+            yield rejected(number, "not a JSON object", text)
 
 
-def _interaction(row: int, review: Any) -> Interaction:
-    if not isinstance(review, dict):
-        raise ValueError("not a JSON object")
-    rating = review.get("overall")
-    if rating is not None and not _is_number(rating):
-        raise ValueError(f"overall is not a number: {rating!r}")
-    time = review.get("unixReviewTime")
-    if time is None or not _is_number(time):
-        raise ValueError(f"unixReviewTime is not a number: {time!r}")
-    return Interaction(
-        _key(review, "reviewerID"),
-        _key(review, "asin"),
-        None if rating is None else float(rating),
-        int(time),
-        row,
-    )
+def item_key(record: dict[str, Any]) -> str:
+    """The item's id; since 2023 reviews and descriptions meet at the parent. Raises ValueError."""
+    return _key(record, "parent_asin" if record.get("parent_asin") else "asin")
 
 
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
+def _parsed(text: str) -> Any:
+    try:
+        return orjson.loads(text)
+    except orjson.JSONDecodeError as error:
+        if not text.startswith("{'"):
+            raise ValueError(f"broken JSON: {error}") from None
+    if len(text) > MAX_LITERAL:
+        raise ValueError(f"Python literal longer than {MAX_LITERAL} characters")
+    try:
+        content = ast.literal_eval(text)
+        orjson.dumps(content)  # refuses what JSON could not hold: sets, bytes, half characters
+    except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError):
+        raise ValueError("neither JSON nor a Python literal") from None
+    return content
 
 
-def _key(review: dict[str, Any], name: str) -> str:
+def _interaction(row: int, review: dict[str, Any]) -> Interaction:
+    if "user_id" in review and "reviewerID" not in review:
+        user, rating, time, unit = "user_id", "rating", "timestamp", 1000
+    else:
+        user, rating, time, unit = "reviewerID", "overall", "unixReviewTime", 1
+    stars = None if review.get(rating) is None else float(_number(review, rating))
+    seconds = int(_number(review, time)) // unit
+    return Interaction(_key(review, user), item_key(review), stars, seconds, row)
+
+
+def _number(review: dict[str, Any], name: str) -> int | float:
     value = review.get(name)
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        raise ValueError(f"{name} is not a number: {value!r}"[:100])
+    if not abs(value) <= sys.float_info.max:
+        raise ValueError(f"{name} is not finite: {value!r}")
+    return value
+
+
+def _key(record: dict[str, Any], name: str) -> str:
+    value = record.get(name)
     if not isinstance(value, str) or not value.strip():
         raise ValueError(f"{name} is missing or not a text: {value!r}"[:100])
     return value.strip()

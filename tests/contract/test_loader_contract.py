@@ -38,6 +38,7 @@ ROWS: dict[str, tuple[str, type]] = {
         '{{"reviewerID": "u{0}", "asin": "i{0}", "overall": 5.0, "unixReviewTime": {0}}}\n',
         Interaction,
     ),
+    "amazon-metadata": ('{{"asin": "i{0}", "title": "Title {0}"}}\n', Item),
     "s3rec-sequences": ("u{0} i{0}\n", Interaction),
 }
 WHOLE_DOCUMENT = {"s3rec-attributes"}
@@ -215,5 +216,5 @@ def line_starts(name: str) -> bytes:
     return {
         "tsv-interactions": b"u", "tsv-items": b"i", "tsv-facts": b"http",
         "ntriples": b"<http://example.org/", "amazon-reviews": b'{"reviewerID": "',
-        "s3rec-sequences": b"u",
+        "amazon-metadata": b'{"asin": "', "s3rec-sequences": b"u",
     }[name]  # fmt: skip
