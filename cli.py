@@ -145,20 +145,53 @@ def kg() -> None:
               help="Share of malformed rows to put up with.")  # fmt: skip
 @click.option("--batch-rows", default=5000, show_default=True, type=click.IntRange(1, 5000),
               help="Rows a transaction.")  # fmt: skip
+@click.option("--dry-run", is_flag=True, help="Say what a load would do, and write nothing.")
 @_common
 def ingest(
-    dataset: str, max_bad: float, batch_rows: int, graph: str | None, home: Path, as_json: bool
-) -> None:
+    dataset: str, max_bad: float, batch_rows: int, dry_run: bool, graph: str | None, home: Path,
+    as_json: bool,
+) -> None:  # fmt: skip
     """Load a data set, go on with an interrupted load, or confirm that nothing changed."""
     from personarec import console
     from personarec.commands import ingest_data_set, print_ingest
 
     with _open(graph, home) as store:
-        result = ingest_data_set(store, dataset, home, max_bad=max_bad, batch_rows=batch_rows)
+        result = ingest_data_set(
+            store, dataset, home, max_bad=max_bad, batch_rows=batch_rows, dry_run=dry_run
+        )
         if as_json:
             console.print_json(result.as_dict())
         else:
             print_ingest(result)
+
+
+@kg.command()
+@click.option("--dataset", required=True, metavar="NAME|FOLDER|MANIFEST", help="Which data set.")
+@click.option("--limit", type=click.IntRange(1), help="Most rows; all by default.")
+@_common
+def quarantine(
+    dataset: str, limit: int | None, graph: str | None, home: Path, as_json: bool
+) -> None:
+    """Rows that the last ingest of a data set set aside, with reasons."""
+    from personarec import console
+    from personarec.commands import print_quarantine, quarantine_document
+
+    document = quarantine_document(home, dataset, limit)
+    console.print_json(document) if as_json else print_quarantine(document)
+
+
+@kg.command()
+@click.option("--dataset", required=True, metavar="NAME|FOLDER|MANIFEST", help="What to remove.")
+@click.option("--yes", is_flag=True, help="Do it; without this, only say what would go.")
+@_common
+def remove(dataset: str, yes: bool, graph: str | None, home: Path, as_json: bool) -> None:
+    """Take one data set out of the graph, with its stage; its run directories stay."""
+    from personarec import console
+    from personarec.commands import print_removed, remove_data_set
+
+    with _open(graph, home) as store:
+        result = remove_data_set(store, dataset, home, confirmed=yes)
+    console.print_json(result.as_dict()) if as_json else print_removed(result)
 
 
 @kg.command()

@@ -6,11 +6,13 @@ import csv
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kg.errors import ChangeSomethingError
-from kg.ingest import data_sets, ingest
+from kg.ingest import data_sets, ingest, planned, remove
+from kg.ingest.stage import last_stage
 from kg.schema import NODE_TYPES, RELATION_TYPES, relation_type
 from kg.store import GraphStore
 from kg.views.personas import (
@@ -26,7 +28,7 @@ from personarec.console import out, print_table, progress_bar, say
 from personarec.datasets.manifest import name_of, resolve
 
 if TYPE_CHECKING:
-    from kg.ingest import IngestResult
+    from kg.ingest import IngestResult, RemoveResult
     from personarec.recommend.service import Recommended
     from personarec.training.config import TrainConfig
 
@@ -35,12 +37,20 @@ if TYPE_CHECKING:
 
 
 def ingest_data_set(
-    store: GraphStore, dataset: str, home: Path, *, max_bad: float = 0.01, batch_rows: int = 5_000
+    store: GraphStore,
+    dataset: str,
+    home: Path,
+    *,
+    max_bad: float = 0.01,
+    batch_rows: int = 5_000,
+    dry_run: bool = False,
 ) -> IngestResult:
-    """Load the data set that ``--dataset`` names."""
+    """Load the data set that ``--dataset`` names, or say what a load would do."""
     sources = resolve(dataset)
     with progress_bar() as progress:
-        return ingest(store, sources, home, progress, max_bad=max_bad, batch_rows=batch_rows)
+        return ingest(
+            store, sources, home, progress, max_bad=max_bad, batch_rows=batch_rows, dry_run=dry_run
+        )
 
 
 def print_ingest(result: IngestResult) -> None:
@@ -52,12 +62,63 @@ def print_ingest(result: IngestResult) -> None:
     ]
     print_table(f"data set {result.stage.data_set}", columns, rows)
     counts = f"{result.created} created, {result.changed} changed, {result.unchanged} unchanged"
-    if result.load is None:
+    if result.dry_run:
+        what = "would go on with an open load" if result.resumed else "would load"
+        out.print(f"dry run, nothing written; kg ingest {what}: {counts}")
+    elif result.load is None:
         out.print(f"nothing changed: {counts}")
     else:
         out.print(f"{'resumed ' if result.resumed else ''}load {result.load}: {counts}")
     if result.stage.total("quarantined"):
         out.print(f"set aside, with reasons: {result.stage.folder / 'quarantine.jsonl'}")
+
+
+def quarantine_document(home: Path, dataset: str, limit: int | None) -> dict[str, Any]:
+    """Rows that the last stage of a data set set aside, as plain data."""
+    staged = last_stage(home, name_of(dataset))
+    return {
+        "dataset": staged.data_set,
+        "file": str(staged.folder / "quarantine.jsonl"),
+        "quarantined": staged.total("quarantined"),
+        "rows": list(islice(staged.quarantine(), limit)),
+    }
+
+
+def print_quarantine(document: dict[str, Any]) -> None:
+    """The rows set aside, and where all of them are."""
+    rows, total = document["rows"], document["quarantined"]
+    if rows:
+        columns = ("source", "line", "reason", "text")
+        print_table("", columns, [[r[c] for c in columns] for r in rows])
+    shown = f" ({len(rows)} shown)" if len(rows) < total else ""
+    out.print(f"{total} rows set aside{shown}: {document['file']}", markup=False)
+
+
+def remove_data_set(
+    store: GraphStore, dataset: str, home: Path, *, confirmed: bool
+) -> RemoveResult:
+    """Take a data set out of the graph. Raises ChangeSomethingError unless it is confirmed."""
+    name = name_of(dataset)
+    if not confirmed:
+        raise ChangeSomethingError(f"would remove {planned(store, name)}; add --yes to do it")
+    with progress_bar() as progress:
+        return remove(store, name, home, progress)
+
+
+def print_removed(result: RemoveResult) -> None:
+    """What a removal took away, and what it left."""
+    nodes = ", ".join(f"{count} {label}" for label, count in result.nodes.items())
+    out.print(
+        f"removed data set {result.dataset}: {nodes or 'no'} nodes, {result.relations} relations, "
+        f"{result.orphans} shared nodes that nothing else uses",
+        markup=False,
+    )
+    if result.kept_for:
+        out.print(
+            f"kept shared nodes without relations, because loads of {', '.join(result.kept_for)} "
+            "are open; the next kg remove takes them",
+            markup=False,
+        )
 
 
 def print_stats(found: dict[str, Any]) -> None:

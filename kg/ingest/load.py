@@ -33,6 +33,9 @@ class IngestResult:
     changed: int
     unchanged: int
     resumed: bool
+    """Whether it went on with an open load; of a dry run, whether a load would."""
+    dry_run: bool = False
+    """Whether the counts say what a load would do."""
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""
@@ -43,6 +46,7 @@ class IngestResult:
             "changed": self.changed,
             "unchanged": self.unchanged,
             "resumed": self.resumed,
+            "dry_run": self.dry_run,
             "books": [asdict(b) for b in self.stage.books],
         }
 
@@ -55,6 +59,7 @@ def ingest(
     *,
     batch_rows: int = BATCH_ROWS,
     max_bad: float = 0.01,
+    dry_run: bool = False,
 ) -> IngestResult:
     """Load a data set, go on with a load that was interrupted, or confirm that nothing changed.
 
@@ -66,6 +71,7 @@ def ingest(
         batch_rows: rows a transaction.
         max_bad: share of the rows of a source that may be malformed; facts that the schema has no
             place for do not count.
+        dry_run: stage, then only read the graph and count what a load would do.
 
     Raises:
         ChangeSomethingError: a source cannot be read, or too many of its rows are unusable.
@@ -74,6 +80,9 @@ def ingest(
     folder = home / "ingest" / data_set.name
     staged = stage(data_set, folder, progress)
     _check_quarantine(staged, max_bad)
+    if dry_run:
+        _check_domain(store, data_set)
+        return _compare(store, staged, progress, batch_rows)
     store.ensure_schema()
     _check_domain(store, data_set)
     return _Load(store, staged, folder, progress, batch_rows).run()
@@ -100,6 +109,46 @@ def _check_domain(store: GraphStore, data_set: DataSetSources) -> None:
             )
 
 
+def _compare(store: GraphStore, staged: Stage, progress: Progress, batch_rows: int) -> IngestResult:
+    """What a load of the stage would do now; reads only."""
+    writer = Writer(store, staged.data_set, "", lambda: None, dry_run=True)
+    counts = Counts()
+    total = sum(t.rows for t in staged.tables)
+    done = 0
+    for table in staged.tables:
+        for _, rows in _batches(staged, table, 0, batch_rows):
+            counts += _write(writer, table, rows)
+            progress("comparing", done := done + len(rows), total)
+    resumes = bool(_open_loads(store, staged))
+    return IngestResult(
+        staged, None, counts.created, counts.changed, counts.unchanged, resumes, dry_run=True
+    )
+
+
+def _open_loads(store: GraphStore, staged: Stage) -> list[str]:
+    """Loads of this content that began and did not end, oldest first."""
+    rows = store.read(
+        statement("running_loads"), dataset=staged.data_set, contentHash=staged.content_hash
+    )
+    return [row[0] for row in rows]
+
+
+def _batches(
+    staged: Stage, table: Table, start: int, size: int
+) -> Iterator[tuple[int, list[dict[str, Any]]]]:
+    frame = pl.scan_parquet(staged.folder / table.file)
+    while start < table.rows:
+        yield start, frame.slice(start, size).collect().to_dicts()
+        start += size
+
+
+def _write(writer: Writer, table: Table, rows: list[dict[str, Any]]) -> Counts:
+    if table.kind == "node":
+        return writer.nodes(table.label, [_node(table, r) for r in rows])
+    kind = RelationKind(table.label, table.source_label, table.target_label)
+    return writer.relations(kind, [_relation(r) for r in rows])
+
+
 class _Load:
     def __init__(
         self, store: GraphStore, staged: Stage, folder: Path, progress: Progress, batch_rows: int
@@ -117,14 +166,7 @@ class _Load:
     def _open_journal(self) -> tuple[Journal, bool]:
         # The ledger in the graph decides: it may have been wiped since the journal was written,
         # or the process may have died before it wrote one.
-        unfinished = [
-            row[0]
-            for row in self.store.read(
-                statement("running_loads"),
-                dataset=self.stage.data_set,
-                contentHash=self.stage.content_hash,
-            )
-        ]
+        unfinished = _open_loads(self.store, self.stage)
         journal = Journal.load_from(self.journal_file)
         if journal and journal.load in unfinished:
             return journal, True
@@ -152,8 +194,8 @@ class _Load:
         self.progress("writing", skipped, total)
         for index in range(journal.table, len(self.stage.tables)):
             table = self.stage.tables[index]
-            for start, rows in self._batches(table, journal.row):
-                counts = self._write(table, rows)
+            for start, rows in _batches(self.stage, table, journal.row, self.batch_rows):
+                counts = _write(self.writer, table, rows)
                 self._commit(index, start + len(rows), counts)
                 self.progress("writing", skipped := skipped + len(rows), total)
             journal.table, journal.row = index + 1, 0
@@ -169,18 +211,6 @@ class _Load:
             journal.unchanged,
             self.resumed,
         )
-
-    def _batches(self, table: Table, start: int) -> Iterator[tuple[int, list[dict[str, Any]]]]:
-        frame = pl.scan_parquet(self.stage.folder / table.file)
-        while start < table.rows:
-            yield start, frame.slice(start, self.batch_rows).collect().to_dicts()
-            start += self.batch_rows
-
-    def _write(self, table: Table, rows: list[dict[str, Any]]) -> Counts:
-        if table.kind == "node":
-            return self.writer.nodes(table.label, [_node(table, r) for r in rows])
-        kind = RelationKind(table.label, table.source_label, table.target_label)
-        return self.writer.relations(kind, [_relation(r) for r in rows])
 
     def _commit(self, table: int, row: int, counts: Counts) -> None:
         journal = self.journal

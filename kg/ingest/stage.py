@@ -10,6 +10,8 @@ from typing import Any
 
 import orjson
 
+from kg.errors import ChangeSomethingError
+
 Progress = Callable[[str, int, int | None], None]
 """Called with (what, done, total or None)."""
 
@@ -80,3 +82,15 @@ def load_stage(folder: Path) -> Stage | None:
         [Table(**t) for t in document["tables"]],
         [Books(**b) for b in document["books"]],
     )
+
+
+def last_stage(home: Path, dataset: str) -> Stage:
+    """What was last staged of a data set. Raises ChangeSomethingError when nothing was."""
+    folders = (home / "ingest" / dataset).glob("stage-*") if dataset else ()
+    stages = [s for s in map(load_stage, folders) if s is not None and s.data_set == dataset]
+    if not stages:
+        raise ChangeSomethingError(
+            f"data set {dataset!r} was never staged under {home}; "
+            f"run personarec kg ingest --dataset {dataset} first, or name another --home"
+        )
+    return max(stages, key=lambda s: s.folder.stat().st_mtime_ns)

@@ -76,13 +76,14 @@ class Writer:
     """Writes batches of one data set under one load id.
 
     ``before_first_write`` is called once before anything is written, so that a load that changes
-    nothing leaves no trace.
+    nothing leaves no trace. With ``dry_run`` only the difference is counted and nothing written.
     """
 
     store: GraphStore
     dataset: str
     load: str
     before_first_write: Callable[[], None]
+    dry_run: bool = False
 
     def nodes(self, label: str, rows: Sequence[NodeRow]) -> Counts:
         """Bring nodes of one label to what ``rows`` say. Other properties stay."""
@@ -110,6 +111,8 @@ class Writer:
         missing, changed, same = self.store.transaction(difference, read=True)
         if not missing and not changed:
             return Counts(unchanged=same)
+        if self.dry_run:
+            return Counts(len(missing), len(changed), 0, same)
         self.before_first_write()
         return self.store.transaction(work)
 
@@ -177,6 +180,8 @@ class Writer:
         missing, changed, stale, same = self.store.transaction(difference, read=True)
         if not missing and not changed and not stale:
             return Counts(unchanged=same)
+        if self.dry_run:
+            return Counts(len(missing), len(changed), len(stale), same)
         self.before_first_write()
         return self.store.transaction(work)
 

@@ -1,0 +1,5 @@
+// purpose: Vector indexes of all persona versions, and the user property each is over.
+// parameters: -
+// columns: dataset, index, property
+// mode: read
+MATCH (m:PersonaModel) RETURN m.dataset AS dataset, m.index AS index, m.property AS property
