@@ -275,7 +275,7 @@ def train_whole_way(
 
     name = name_of(dataset)
     created = changed = 0
-    if name == dataset and not _is_source(dataset) and name in _names(store):
+    if not _is_source(dataset) and name in _names(store):
         say(f"data set {name} is in the graph already; its files are not looked at")
     else:
         say(f"ingesting {dataset}")

@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from scipy import sparse
 from sklearn.decomposition import TruncatedSVD
 
-from kg.views import HeteroGraph, RelationKey, row_normalised
+from kg.views import HeteroGraph, RelationKey, binary_matrix, row_normalised
 from personarec.evaluation.sequences import Sequences
 
 Matrix = NDArray[np.float32]
@@ -92,13 +92,8 @@ def fit_propagation(
 
 
 def _incidence(sequences: Sequences) -> sparse.csr_array:
-    matrix = sparse.csr_array(
-        (np.ones(len(sequences.items), np.float32), sequences.items, sequences.indptr),
-        shape=(len(sequences), sequences.n_items),
-    )
-    matrix.sum_duplicates()
-    matrix.data[:] = 1.0
-    return matrix
+    rows = np.repeat(np.arange(len(sequences)), sequences.lengths)
+    return binary_matrix(rows, sequences.items, (len(sequences), sequences.n_items))
 
 
 def _item_features(facts: sparse.csr_array, n_items: int, config: PropagationConfig) -> Matrix:
