@@ -16,12 +16,23 @@ if TYPE_CHECKING:
     from kg.store import GraphStore
 
 STOPPED = "stopped; the same command goes on from here"
+_EXTRAS = {
+    "dgl": "dgl", "py2neo": "py2neo",
+    "pyspark": "spark", "safetensors": "train", "sklearn": "train", "torch": "train",
+}  # fmt: skip
 EXIT_CHANGE, EXIT_AGAIN, EXIT_DEFECT = 1, 75, 70  # 75 and 70 as in sysexits.h
 
 
 def main() -> NoReturn:
     """Entry point: errors in one line, exit code not 0, a traceback only with --debug."""
-    signal.signal(signal.SIGTERM, lambda *_: _fail(STOPPED, 143))
+    stopped: list[int] = []
+
+    def stop(number: int, _frame: object) -> NoReturn:
+        stopped.append(128 + number)
+        raise KeyboardInterrupt
+
+    signal.signal(signal.SIGTERM, stop)
+    signal.signal(signal.SIGINT, stop)
     try:
         cli.main(prog_name="personarec", standalone_mode=False)
     except click.ClickException as error:
@@ -29,11 +40,13 @@ def main() -> NoReturn:
         where = context.command_path if context else "personarec"
         _fail(f"{error.format_message().rstrip('.')}; see {where} --help", error.exit_code)
     except (click.Abort, KeyboardInterrupt):
-        _fail(STOPPED, 130)
+        _fail(STOPPED, stopped[0] if stopped else 130)
     except BrokenPipeError:
         sys.stderr.close()  # the reader of our output went away; nobody is left to tell
         sys.exit(0)
     except Exception as error:
+        if stopped:  # a library took the interruption for a fault, or failed on the way out
+            _fail(STOPPED, stopped[0])
         if "--debug" in sys.argv:
             raise
         from kg.errors import PersonarecError, TryAgainError, one_line
@@ -42,11 +55,14 @@ def main() -> NoReturn:
             _fail(one_line(error, 600), EXIT_AGAIN)
         if isinstance(error, PersonarecError):
             _fail(one_line(error, 600), EXIT_CHANGE)
-        if isinstance(error, OSError):
+        # The libraries that write Parquet and tensors have errors of their own for a full disk.
+        if isinstance(error, OSError) or "No space left on device" in str(error):
             advice = "free space or mend permissions, and run it again"
             _fail(f"{one_line(error)}; {advice}", EXIT_AGAIN)
         if isinstance(error, ModuleNotFoundError):
-            _fail(f"{error.name} is not installed; pip install 'personarec[train]'", EXIT_CHANGE)
+            extra = _EXTRAS.get((error.name or "").partition(".")[0])
+            what = f"'personarec[{extra}]'" if extra else "--force-reinstall personarec"
+            _fail(f"{error.name} is not installed; pip install {what}", EXIT_CHANGE)
         what = f"{type(error).__name__}: {one_line(error)}"
         _fail(f"a defect of personarec: {what}; --debug shows where, please report it", EXIT_DEFECT)
     sys.exit(0)
@@ -69,6 +85,10 @@ _home = click.option(
 )  # fmt: skip
 _debug = click.option("--debug", is_flag=True, help="Show tracebacks.")
 _json = click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+_data = click.option(
+    "--data", metavar="DIR", type=click.Path(path_type=Path, file_okay=False),
+    help="Folder of the data set's files.",
+)  # fmt: skip
 _dataset = click.option("--dataset", metavar="NAME|FOLDER|MANIFEST", help="Which data set.")
 
 
@@ -141,43 +161,125 @@ def kg() -> None:
 
 @kg.command()
 @click.option("--dataset", required=True, metavar="NAME|FOLDER|MANIFEST", help="What to load.")
+@_data
+@click.option("--dbpedia", metavar="URL|DIR",
+              help="Link items to DBpedia and fetch facts, by endpoint or dumps.")  # fmt: skip
+@click.option("--rate", default=1.0, show_default=True, type=click.FloatRange(0, min_open=True),
+              help="Requests a second to the endpoint.")  # fmt: skip
+@click.option("--contact", metavar="ADDRESS", help="Yours, for the endpoint's keepers.")
+@click.option("--k-core", type=click.IntRange(0),
+              help="Keep users and items with at least so many interactions.")  # fmt: skip
+@click.option("--also", is_flag=True,
+              help="Load also-bought lists: later purchases, a leak in evaluation.")  # fmt: skip
 @click.option("--max-bad", default=0.01, show_default=True, type=click.FloatRange(0, 1),
               help="Share of malformed rows to put up with.")  # fmt: skip
 @click.option("--batch-rows", default=5000, show_default=True, type=click.IntRange(1, 5000),
               help="Rows a transaction.")  # fmt: skip
 @click.option("--dry-run", is_flag=True, help="Say what a load would do, and write nothing.")
+@click.option("--offline", metavar="DIR", type=click.Path(path_type=Path, file_okay=False),
+              help="Touch no graph; write files for neo4j-admin's import into DIR.")  # fmt: skip
+@click.option("--engine", default="local", show_default=True,
+              type=click.Choice(["local", "spark"]), help="What stages the files.")  # fmt: skip
 @_common
 def ingest(
-    dataset: str, max_bad: float, batch_rows: int, dry_run: bool, graph: str | None, home: Path,
-    as_json: bool,
+    batch_rows: int, dry_run: bool, offline: Path | None, graph: str | None, home: Path,
+    as_json: bool, **wanted: Any,
 ) -> None:  # fmt: skip
     """Load a data set, go on with an interrupted load, or confirm that nothing changed."""
     from personarec import console
-    from personarec.commands import ingest_data_set, print_ingest
+    from personarec.commands import (
+        Wanted,
+        ingest_data_set,
+        print_enriched,
+        print_import_files,
+        print_ingest,
+        write_import_files,
+    )
 
-    with _open(graph, home) as store:
-        result = ingest_data_set(
-            store, dataset, home, max_bad=max_bad, batch_rows=batch_rows, dry_run=dry_run
-        )
-        if as_json:
-            console.print_json(result.as_dict())
-        else:
-            print_ingest(result)
+    result: Any
+    show: Callable[[Any], None]
+    if offline is not None:
+        if dry_run:
+            raise click.UsageError("--offline writes files and --dry-run nothing; give one")
+        result, enriched = write_import_files(Wanted(**wanted), home, offline)
+        show = print_import_files
+    else:
+        with _open(graph, home) as store:
+            result, enriched = ingest_data_set(
+                store, Wanted(**wanted), home, batch_rows=batch_rows, dry_run=dry_run
+            )
+        show = print_ingest
+    if as_json:
+        document = result.as_dict()
+        console.print_json(document | {"dbpedia": enriched.as_dict()} if enriched else document)
+        return
+    if enriched:
+        print_enriched(enriched)
+    show(result)
 
 
 @kg.command()
 @click.option("--dataset", required=True, metavar="NAME|FOLDER|MANIFEST", help="Which data set.")
+@_data
 @click.option("--limit", type=click.IntRange(1), help="Most rows; all by default.")
+@click.option("--out", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE",
+              help="Write them with their whole text, as JSON lines to mend.")  # fmt: skip
+@click.option("--take-back", type=click.Path(path_type=Path), metavar="FILE",
+              help="Such lines, mended: the next ingest reads them instead.")  # fmt: skip
 @_common
 def quarantine(
-    dataset: str, limit: int | None, graph: str | None, home: Path, as_json: bool
-) -> None:
-    """Rows that the last ingest of a data set set aside, with reasons."""
+    dataset: str, data: Path | None, limit: int | None, out: Path | None, take_back: Path | None,
+    graph: str | None, home: Path, as_json: bool,
+) -> None:  # fmt: skip
+    """Rows that the last ingest of a data set set aside, with reasons; and their way back."""
     from personarec import console
-    from personarec.commands import print_quarantine, quarantine_document
+    from personarec.commands import (
+        print_quarantine,
+        quarantine_document,
+        take_back_rows,
+        write_quarantined,
+    )
 
-    document = quarantine_document(home, dataset, limit)
-    console.print_json(document) if as_json else print_quarantine(document)
+    if out and take_back:
+        raise click.UsageError("--out writes rows to mend, --take-back reads them; give one")
+    if out:
+        count = write_quarantined(home, dataset, data, out)
+        click.echo(f'{{"written": {count}}}' if as_json else f"{count} rows written: {out}")
+    elif take_back:
+        count = take_back_rows(home, dataset, data, take_back)
+        text = f"{count} mended rows; the next personarec kg ingest reads them"
+        click.echo(f'{{"mended": {count}}}' if as_json else text)
+    else:
+        document = quarantine_document(home, dataset, limit)
+        console.print_json(document) if as_json else print_quarantine(document)
+
+
+@kg.command()
+@click.option("--dataset", required=True, metavar="NAME|FOLDER|MANIFEST", help="Which data set.")
+@click.option("--accept", type=click.Path(path_type=Path), metavar="FILE",
+              help="Lines of item_id and IRI, tab-separated: these links are right.")  # fmt: skip
+@click.option("--reject", type=click.Path(path_type=Path), metavar="FILE",
+              help="The same: these are wrong; without an IRI, any link is.")  # fmt: skip
+@click.option("--report", is_flag=True, help="Show the links; so does the command by itself.")
+@click.option("--sample", default=10, show_default=True, type=click.IntRange(0),
+              help="Links to show, drawn at random.")  # fmt: skip
+@click.option("--seed", default=0, show_default=True, type=int, help="Seed of that draw.")
+@_common
+def links(
+    dataset: str, accept: Path | None, reject: Path | None, report: bool, sample: int, seed: int,
+    graph: str | None, home: Path, as_json: bool,
+) -> None:  # fmt: skip
+    """Links of items to DBpedia: how good they look, and a person's corrections."""
+    from personarec import console
+    from personarec.commands import correct_links, link_document, print_corrected, print_links
+
+    if accept or reject:
+        corrected = correct_links(home, dataset, accept, reject)
+        if not report:
+            console.print_json(corrected) if as_json else print_corrected(corrected)
+            return
+    document = link_document(home, dataset, sample, seed)
+    console.print_json(document) if as_json else print_links(document)
 
 
 @kg.command()
@@ -230,6 +332,30 @@ def dump(
         for line in lines(store, name, derived=derived):
             sys.stdout.buffer.write(line)
         sys.stdout.buffer.flush()
+
+
+@kg.command()
+@_dataset
+@click.option("--format", "form", required=True, help="What the files are.",
+              type=click.Choice(["atomic", "parquet", "ntriples"]))  # fmt: skip
+@click.option("--out", required=True, type=click.Path(path_type=Path), help="Folder to write.")
+@click.option("--force", is_flag=True, help="Replace an earlier export in that folder.")
+@click.option("--interactions", is_flag=True, help="For ntriples: who touched what, too.")
+@_common
+def export(
+    dataset: str | None, form: str, out: Path, force: bool, interactions: bool,
+    graph: str | None, home: Path, as_json: bool,
+) -> None:  # fmt: skip
+    """A data set as RecBole's atomic files, as Parquet or as N-Triples."""
+    from personarec import console
+    from personarec.commands import export_to, print_exported
+
+    if interactions and form != "ntriples":
+        raise click.UsageError("--interactions is for --format ntriples; the others have them")
+    with _open(graph, home) as store:
+        name = _loaded(store, dataset)
+        result = export_to(store, name, form, out, force=force, interactions=interactions)
+    console.print_json(result.as_dict()) if as_json else print_exported(result)
 
 
 @kg.command()
@@ -336,6 +462,7 @@ def use(version: str, dataset: str | None, graph: str | None, home: Path, as_jso
 
 @cli.command()
 @click.option("--dataset", required=True, metavar="NAME|FOLDER|MANIFEST", help="What to train on.")
+@_data
 @click.option("--refit", is_flag=True, help="Choose on validation, then fit on it as well.")
 @click.option("--seeds", default=1, show_default=True, type=click.IntRange(1, 100),
               help="How many seeds.")  # fmt: skip
@@ -346,7 +473,7 @@ def use(version: str, dataset: str | None, graph: str | None, home: Path, as_jso
 @click.option("--force", is_flag=True, help="Train even when this result is there.")
 @_common
 def train(
-    dataset: str, refit: bool, seeds: int, rows: str | None, epochs: int | None,
+    dataset: str, data: Path | None, refit: bool, seeds: int, rows: str | None, epochs: int | None,
     threads: int | None, workers: int | None, force: bool, graph: str | None, home: Path,
     as_json: bool,
 ) -> None:  # fmt: skip
@@ -356,7 +483,9 @@ def train(
 
     config = train_config(refit, seeds, rows, epochs, threads)
     with _open(graph, home) as store:
-        outcome = train_whole_way(store, dataset, config, home, workers=workers, force=force)
+        outcome = train_whole_way(
+            store, dataset, config, home, data=data, workers=workers, force=force
+        )
     console.print_json(outcome.metrics["rows"]) if as_json else print_training(outcome)
 
 

@@ -16,7 +16,9 @@ DBO = "http://dbpedia.org/ontology/"
 DCT = "http://purl.org/dc/terms/"
 RDFS_LABEL = "http://www.w3.org/2000/01/rdf-schema#label"
 MINTED = "urn:personarec:"
-PREFIXES = {"dbo": DBO, "dct": DCT, "rdfs": "http://www.w3.org/2000/01/rdf-schema#"}
+ABSTRACT = DBO + "abstract"
+SKOS = "http://www.w3.org/2004/02/skos/core#"
+PREFIXES = {"dbo": DBO, "dct": DCT, "rdfs": "http://www.w3.org/2000/01/rdf-schema#", "skos": SKOS}
 
 
 class Role(Enum):
@@ -80,6 +82,9 @@ _ITEM_PROPERTIES = (
     _DATASET,
     Property("title", "string", "title, cleaned"),
     Property("iri", "string", "the linked resource, where there is one"),
+    Property("linkMethod", "string", "how the link was found; source where the data set gave it"),
+    Property("linkScore", "float", "how sure the link is, 0 to 1"),
+    Property("abstract", "string", "what the linked resource is, in a paragraph"),
     *_PROVENANCE,
 )
 _ENTITY_PROPERTIES = (
@@ -144,6 +149,7 @@ NODE_TYPES: tuple[NodeType, ...] = (
             Property("rowsIn", "integer", "rows read"),
             Property("merged", "integer", "rows that are in the graph"),
             Property("duplicates", "integer", "rows that lost to another of the same key"),
+            Property("filtered", "integer", "rows outside the k-core that was asked for"),
             Property("quarantined", "integer", "rows set aside"),
             Property("created", "integer", "nodes and relations created"),
             Property("changed", "integer", "nodes and relations changed"),
@@ -207,8 +213,23 @@ FACT_RELATIONS: tuple[RelationType, ...] = (
     _fact("SUBSEQUENT_WORK", DBO + "subsequentWork", "", _WORKS, "followed by"),
     _fact("BRAND", MINTED + "brand", "Person", (*_WORKS, "Product"), "of the brand"),
     _fact("IN_CATEGORY", MINTED + "category", "Category", (*_WORKS, "Product"), "in the category"),
-    _fact("HAS_ATTRIBUTE", MINTED + "attribute", "Attribute", ("Product",), "has attribute"),
+    _fact("HAS_ATTRIBUTE", MINTED + "attribute", "Attribute", ITEM_LABELS, "has attribute"),
+    # Of these three the target is an item too. They are later purchases: a leak, unless asked for.
+    _fact("ALSO_BOUGHT", MINTED + "also-bought", "", ITEM_LABELS, "also bought"),
+    _fact("ALSO_VIEWED", MINTED + "also-viewed", "", ITEM_LABELS, "also viewed"),
+    _fact("BOUGHT_TOGETHER", MINTED + "bought-together", "", ITEM_LABELS, "bought together with"),
 )
+"""Facts of items."""
+
+USER_RELATIONS: tuple[RelationType, ...] = (
+    _fact("HAS_TRAIT", MINTED + "trait", "Attribute", ("User",), "a user's own description"),
+)
+"""Facts of users."""
+
+ENTITY_RELATIONS: tuple[RelationType, ...] = (
+    _fact("BROADER", SKOS + "broader", "Subject", ("Subject",), "a part of the broader subject"),
+)
+"""Facts of entities, two hops from an item."""
 
 RELATION_TYPES: tuple[RelationType, ...] = (
     RelationType(
@@ -224,6 +245,8 @@ RELATION_TYPES: tuple[RelationType, ...] = (
         ),
     ),
     *FACT_RELATIONS,
+    *USER_RELATIONS,
+    *ENTITY_RELATIONS,
     RelationType(
         "NEXT",
         ITEM_LABELS,

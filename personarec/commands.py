@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kg.errors import ChangeSomethingError
 from kg.ingest import data_sets, ingest, planned, remove
+from kg.ingest.mending import FILE as MENDED
 from kg.ingest.stage import last_stage
 from kg.schema import NODE_TYPES, RELATION_TYPES, relation_type
 from kg.store import GraphStore
@@ -25,10 +27,14 @@ from kg.views.personas import (
     versions,
 )
 from personarec.console import out, print_table, progress_bar, say
-from personarec.datasets.manifest import name_of, resolve
+from personarec.datasets.manifest import name_of, resolve, wants_dbpedia
 
 if TYPE_CHECKING:
-    from kg.ingest import IngestResult, RemoveResult
+    from kg.export import ExportResult
+    from kg.ingest import DataSetSources, IngestResult, RemoveResult
+    from kg.ingest.offline import ImportFiles
+    from kg.ingest.stage import Progress, Stage
+    from kg.linking.enrich import Enriched
     from personarec.recommend.service import Recommended
     from personarec.training.config import TrainConfig
 
@@ -36,31 +42,141 @@ if TYPE_CHECKING:
 # -- the graph -------------------------------------------------------------------------------------
 
 
+@dataclass(frozen=True)
+class Wanted:
+    """What an ingest is asked to load, and from where."""
+
+    dataset: str
+    data: Path | None = None
+    """Folder of its files, instead of the manifest's."""
+    also: bool = False
+    """Take later purchases too."""
+    k_core: int | None = None
+    dbpedia: str | None = None
+    """Address of a SPARQL endpoint that answers for DBpedia, or folder of its dumps."""
+    rate: float = 1.0
+    """Requests a second to the endpoint, at most."""
+    contact: str | None = None
+    """Address that the endpoint's keepers can write to."""
+    max_bad: float = 0.01
+    engine: str = "local"
+
+
 def ingest_data_set(
     store: GraphStore,
-    dataset: str,
+    wanted: Wanted,
     home: Path,
     *,
-    max_bad: float = 0.01,
     batch_rows: int = 5_000,
     dry_run: bool = False,
-) -> IngestResult:
-    """Load the data set that ``--dataset`` names, or say what a load would do."""
-    sources = resolve(dataset)
+) -> tuple[IngestResult, Enriched | None]:
+    """Load a data set, or say what a load would do; and what DBpedia said of it, where asked."""
     with progress_bar() as progress:
-        return ingest(
-            store, sources, home, progress, max_bad=max_bad, batch_rows=batch_rows, dry_run=dry_run
+        sources, enriched = _sources(wanted, home, progress)
+        _stage_with(wanted.engine, sources, home, progress)
+        result = ingest(
+            store,
+            sources,
+            home,
+            progress,
+            max_bad=wanted.max_bad,
+            batch_rows=batch_rows,
+            dry_run=dry_run,
         )
+    return result, enriched
+
+
+def write_import_files(
+    wanted: Wanted, home: Path, folder: Path
+) -> tuple[ImportFiles, Enriched | None]:
+    """Write a data set as files for Neo4j's own importer."""
+    from kg.ingest.offline import ingest_offline, require_empty
+
+    require_empty(folder)
+    database = os.environ.get("PERSONAREC_GRAPH_DATABASE") or "neo4j"
+    with progress_bar() as progress:
+        sources, enriched = _sources(wanted, home, progress)
+        _stage_with(wanted.engine, sources, home, progress)
+        files = ingest_offline(
+            sources, home, folder, progress, max_bad=wanted.max_bad, database=database
+        )
+    return files, enriched
+
+
+def _sources(
+    wanted: Wanted, home: Path, progress: Progress
+) -> tuple[DataSetSources, Enriched | None]:
+    """The data set's own sources and, where there are some, links and facts of DBpedia."""
+    from kg.dbpedia.choose import dbpedia
+    from kg.linking.enrich import enrich, enriched_sources
+
+    own = resolve(wanted.dataset, data=wanted.data, also=wanted.also, k_core=wanted.k_core)
+    folder = home / "ingest" / own.name
+    own = replace(own, mended=folder / MENDED)
+    enriched = None
+    if wanted.dbpedia:
+        source = dbpedia(
+            wanted.dbpedia,
+            home / "dbpedia",
+            rate=wanted.rate,
+            contact=wanted.contact,
+            indexing=lambda done, total: progress("indexing dumps", done, total),
+        )
+        enriched = enrich(own, folder, source, progress)
+    sources = enriched_sources(own, folder)
+    if sources == own and wants_dbpedia(wanted.dataset) and not _has_facts(own):
+        say("no facts of DBpedia yet: name its endpoint or dumps with --dbpedia")
+    return sources, enriched
+
+
+def _has_facts(data_set: DataSetSources) -> bool:
+    return any(
+        s.loader in ("recbole-kg", "amazon-kg-triples", "ntriples") for s in data_set.sources
+    )
+
+
+def print_enriched(enriched: Enriched) -> None:
+    """What linking and fetching found."""
+    if links := enriched.links:
+        kinds = {**links.methods, **links.unlinked}
+        rows = [(kind, "yes" if kind in links.methods else "no", n) for kind, n in kinds.items()]
+        print_table("links to DBpedia", ("by, or why not", "linked", "items"), rows)
+    fetched = enriched.fetched
+    out.print(
+        f"DBpedia: {fetched.resources} resources, {fetched.facts} facts, {fetched.labels} labels, "
+        f"{fetched.abstracts} abstracts; {len(fetched.redirected)} redirected, "
+        f"{len(fetched.unknown)} unknown there, {len(fetched.refused)} unusable",
+        markup=False,
+    )
+
+
+def _stage_with(engine: str, sources: DataSetSources, home: Path, progress: Progress) -> None:
+    """Stage by Spark where that is asked for; what comes after finds the stage there."""
+    if engine == "spark":
+        from kg.spark import stage_with_spark
+
+        stage_with_spark(sources, home / "ingest" / sources.name, progress)
+
+
+def print_import_files(files: ImportFiles) -> None:
+    """The books, and what to do with the files."""
+    _print_books(files.stage)
+    out.print(
+        f"{files.nodes} nodes and {files.relations} relations for load {files.load} are in "
+        f"{files.folder}\n"
+        "Fill a new database with them, its server stopped:\n\n"
+        f"  {files.command}\n\n"
+        "Only a database that is new or empty can be filled; over an empty one that the server has "
+        "made already, add --overwrite-destination, which deletes whatever it holds. Then start "
+        "the server and run the same kg ingest with --graph instead of --offline: it makes the "
+        "constraints and finds nothing to change.",
+        markup=False,
+    )
 
 
 def print_ingest(result: IngestResult) -> None:
     """The books of a load, and what it did to the graph."""
-    columns = ("source", "rows in", "merged", "duplicates", "of them conflicting", "quarantined")
-    rows = [
-        (b.source, b.rows_in, b.merged, b.duplicates, b.conflicts, b.quarantined)
-        for b in result.stage.books
-    ]
-    print_table(f"data set {result.stage.data_set}", columns, rows)
+    _print_books(result.stage)
     counts = f"{result.created} created, {result.changed} changed, {result.unchanged} unchanged"
     if result.dry_run:
         what = "would go on with an open load" if result.resumed else "would load"
@@ -69,8 +185,22 @@ def print_ingest(result: IngestResult) -> None:
         out.print(f"nothing changed: {counts}")
     else:
         out.print(f"{'resumed ' if result.resumed else ''}load {result.load}: {counts}")
+    if result.retries:
+        out.print(f"{result.retries} units of work ran again (another writer, or the connection)")
     if result.stage.total("quarantined"):
         out.print(f"set aside, with reasons: {result.stage.folder / 'quarantine.jsonl'}")
+
+
+def _print_books(stage: Stage) -> None:
+    columns = (
+        "source", "rows in", "merged", "duplicates", "of them conflicting", "outside the core",
+        "quarantined",
+    )  # fmt: skip
+    rows = [
+        (b.source, b.rows_in, b.merged, b.duplicates, b.conflicts, b.filtered, b.quarantined)
+        for b in stage.books
+    ]
+    print_table(f"data set {stage.data_set}", columns, rows)
 
 
 def quarantine_document(home: Path, dataset: str, limit: int | None) -> dict[str, Any]:
@@ -84,6 +214,40 @@ def quarantine_document(home: Path, dataset: str, limit: int | None) -> dict[str
     }
 
 
+def write_quarantined(home: Path, dataset: str, data: Path | None, path: Path) -> int:
+    """Write the rows set aside, with their whole text, as JSON lines to mend; how many."""
+    import orjson
+
+    from kg.ingest.mending import whole_rows
+    from kg.partial import partial_path
+
+    sources, staged = _staged_sources(home, dataset, data)
+    count = 0
+    partial = partial_path(path)
+    with partial.open("wb") as file:
+        for row in whole_rows(sources, staged):
+            file.write(orjson.dumps(row) + b"\n")
+            count += 1
+    partial.replace(path)
+    return count
+
+
+def take_back_rows(home: Path, dataset: str, data: Path | None, path: Path) -> int:
+    """Keep mended rows for the next ingest; how many there are now."""
+    from kg.ingest.mending import take_back
+
+    sources, staged = _staged_sources(home, dataset, data)
+    return take_back(sources, staged, path, home / "ingest" / staged.data_set)
+
+
+def _staged_sources(home: Path, dataset: str, data: Path | None) -> tuple[DataSetSources, Stage]:
+    from kg.linking.enrich import enriched_sources
+
+    staged = last_stage(home, name_of(dataset))
+    own = resolve(dataset, data=data)
+    return enriched_sources(own, home / "ingest" / own.name), staged
+
+
 def print_quarantine(document: dict[str, Any]) -> None:
     """The rows set aside, and where all of them are."""
     rows, total = document["rows"], document["quarantined"]
@@ -92,6 +256,44 @@ def print_quarantine(document: dict[str, Any]) -> None:
         print_table("", columns, [[r[c] for c in columns] for r in rows])
     shown = f" ({len(rows)} shown)" if len(rows) < total else ""
     out.print(f"{total} rows set aside{shown}: {document['file']}", markup=False)
+
+
+def correct_links(
+    home: Path, dataset: str, accept: Path | None, reject: Path | None
+) -> dict[str, Any]:
+    """Store a person's corrections of links: all lines of both files, or none."""
+    from kg.linking import correct
+
+    staged = last_stage(home, name_of(dataset))
+    return correct(staged, home / "ingest" / staged.data_set, accept, reject)
+
+
+def print_corrected(corrected: dict[str, Any]) -> None:
+    """How many corrections and links there are now, and the next step."""
+    out.print(
+        f"{corrected['corrections']} corrections, {corrected['links']} links: {corrected['file']}; "
+        "the next personarec kg ingest brings them into the graph",
+        markup=False,
+    )
+
+
+def link_document(home: Path, dataset: str, sample: int, seed: int) -> dict[str, Any]:
+    """The links of a data set in figures, as plain data."""
+    from kg.linking import link_report
+
+    staged = last_stage(home, name_of(dataset))
+    return link_report(staged, home / "ingest" / staged.data_set, sample=sample, seed=seed)
+
+
+def print_links(document: dict[str, Any]) -> None:
+    """The links of a data set as tables."""
+    from kg.linking.report import tables
+
+    share = f"{document['coverage']:.1%}"
+    out.print(f"{document['linked']} of {document['items']} items linked ({share})", markup=False)
+    for title, columns, rows in tables(document):
+        if rows:
+            print_table(title, columns, rows)
 
 
 def remove_data_set(
@@ -119,6 +321,24 @@ def print_removed(result: RemoveResult) -> None:
             "are open; the next kg remove takes them",
             markup=False,
         )
+
+
+def export_to(
+    store: GraphStore, dataset: str, form: str, out: Path, *, force: bool, interactions: bool
+) -> ExportResult:
+    """Write a data set of the graph into a folder."""
+    from kg.export import export_data_set
+
+    with progress_bar() as progress:
+        return export_data_set(
+            store, dataset, form, out, progress, force=force, interactions=interactions
+        )
+
+
+def print_exported(result: ExportResult) -> None:
+    """The files of an export, and where they are."""
+    print_table(f"data set {result.dataset}", ("file", "rows"), sorted(result.files.items()))
+    out.print(f"written: {result.folder}", markup=False)
 
 
 def print_stats(found: dict[str, Any]) -> None:
@@ -267,6 +487,7 @@ def train_whole_way(
     config: TrainConfig,
     home: Path,
     *,
+    data: Path | None = None,
     workers: int | None = None,
     force: bool = False,
 ) -> TrainOutcome:
@@ -279,7 +500,7 @@ def train_whole_way(
         say(f"data set {name} is in the graph already; its files are not looked at")
     else:
         say(f"ingesting {dataset}")
-        loaded = ingest_data_set(store, dataset, home)
+        loaded, _ = ingest_data_set(store, Wanted(dataset, data=data), home)
         created, changed = loaded.created, loaded.changed
     with progress_bar() as progress:
         run = train_data_set(store, name, config, home, progress, say, workers=workers, force=force)

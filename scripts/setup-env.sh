@@ -11,7 +11,7 @@ cd "$(dirname "$0")/.."
 kind=${1:-demo}
 case $kind in
 demo) extras=train ;;
-test) extras=train,dgl,test,dev ;;
+test) extras=train,dgl,spark,test,dev ;;
 *) echo "usage: scripts/setup-env.sh demo|test" >&2; exit 2 ;;
 esac
 

@@ -1,9 +1,13 @@
-// purpose: Create the relations of a batch that the same transaction, under the lock, found absent.
-// parameters: rows (list of {source, target, properties})
+// purpose: Create the relations of a batch that the same transaction, under the lock, found absent; none where a target is absent.
+// parameters: targets (list of string), sources (list of [source, list of [place of the target in targets, value of each property]]), load (string)
 // columns: -
 // mode: write
-UNWIND $rows AS row
-MATCH (a:{{source}} {id: row.source})
-MATCH (b:{{target}} {id: row.target})
-CREATE (a)-[r:{{type}}]->(b)
-SET r = row.properties
+UNWIND $targets AS id
+MATCH (b:{{target}} {id: id})
+WITH collect(b) AS ends, collect(b.id) AS found
+WHERE found = $targets
+UNWIND $sources AS part
+MATCH (a:{{source}} {id: part[0]})
+UNWIND part[1] AS row
+WITH a, ends[row[0]] AS b, row
+CREATE (a)-[r:{{type}} {loadId: $load{{values}}}]->(b)

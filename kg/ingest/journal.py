@@ -26,7 +26,8 @@ class Journal:
 
     def save(self, path: Path) -> None:
         """Replace the journal file, whole or not at all."""
-        partial = path.with_suffix(".tmp")
+        # A name of this process: two may load the same content from one home folder.
+        partial = path.with_suffix(f".{os.getpid()}.tmp")
         with partial.open("w", encoding="utf-8") as file:
             json.dump(asdict(self), file)
             file.flush()

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import hashlib
 import secrets
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,8 +20,15 @@ from kg.ingest.sources import DataSetSources
 from kg.ingest.stage import Progress, Stage, Table
 from kg.ingest.staging import stage
 from kg.ingest.tables import BATCH_ROWS, Counts, NodeRow, RelationKind, RelationRow, Writer
-from kg.schema import DOMAINS
+from kg.schema import NODE_TYPES, Role
 from kg.store import GraphStore, statement
+from kg.store.embedded import Filling
+
+OWNED = {n.label for n in NODE_TYPES if n.role in (Role.USER, Role.ITEM)}
+WINDOW = 20  # batches read from disk at a time
+# Data sets of so many rows are loaded in bulk where the engine can: fewer load as fast in batches,
+# and of more it would cost too much memory, and time when the load is interrupted.
+BULK_ROWS = range(20_000, 2_500_001)
 
 
 @dataclass(frozen=True)
@@ -36,6 +45,8 @@ class IngestResult:
     """Whether it went on with an open load; of a dry run, whether a load would."""
     dry_run: bool = False
     """Whether the counts say what a load would do."""
+    retries: int = 0
+    """Batches that ran again, after a clash with another writer or a broken connection."""
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""
@@ -47,6 +58,7 @@ class IngestResult:
             "unchanged": self.unchanged,
             "resumed": self.resumed,
             "dry_run": self.dry_run,
+            "retries": self.retries,
             "books": [asdict(b) for b in self.stage.books],
         }
 
@@ -79,7 +91,7 @@ def ingest(
     """
     folder = home / "ingest" / data_set.name
     staged = stage(data_set, folder, progress)
-    _check_quarantine(staged, max_bad)
+    check_quarantine(staged, max_bad)
     if dry_run:
         _check_domain(store, data_set)
         return _compare(store, staged, progress, batch_rows)
@@ -88,7 +100,7 @@ def ingest(
     return _Load(store, staged, folder, progress, batch_rows).run()
 
 
-def _check_quarantine(staged: Stage, max_bad: float) -> None:
+def check_quarantine(staged: Stage, max_bad: float) -> None:
     for book in staged.books:
         bad = book.quarantined - book.unused
         if bad > max_bad * book.rows_in:
@@ -137,16 +149,33 @@ def _batches(
     staged: Stage, table: Table, start: int, size: int
 ) -> Iterator[tuple[int, list[dict[str, Any]]]]:
     frame = pl.scan_parquet(staged.folder / table.file)
-    while start < table.rows:
-        yield start, frame.slice(start, size).collect().to_dicts()
-        start += size
+    # Many batches at a time: to reach one row of the file a whole block of it is decoded.
+    for window in range(start, table.rows, size * WINDOW):
+        for batch in frame.slice(window, size * WINDOW).collect().iter_slices(size):
+            yield start, batch.to_dicts()
+            start += len(batch)
+
+
+@contextmanager
+def _no_search_for_cycles() -> Iterator[None]:
+    """Rows hold no reference cycles, and looking for some takes half the time of preparing them."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
 
 
 def _write(writer: Writer, table: Table, rows: list[dict[str, Any]]) -> Counts:
+    # What carries the name of a data set is its own; the rest is shared between data sets.
     if table.kind == "node":
-        return writer.nodes(table.label, [_node(table, r) for r in rows])
+        shared = "dataset" not in rows[0]
+        return writer.nodes(table.label, [NodeRow(r.pop("id"), r) for r in rows], shared=shared)
     kind = RelationKind(table.label, table.source_label, table.target_label)
-    return writer.relations(kind, [_relation(r) for r in rows])
+    shared = table.source_label not in OWNED
+    return writer.relations(kind, [_relation(r) for r in rows], shared=shared)
 
 
 class _Load:
@@ -192,10 +221,13 @@ class _Load:
         total = sum(t.rows for t in self.stage.tables)
         skipped = sum(t.rows for t in self.stage.tables[: journal.table]) + journal.row
         self.progress("writing", skipped, total)
+        if not self.started and total in BULK_ROWS and self.store.fill(self._fill):
+            journal.table, journal.created = len(self.stage.tables), total
         for index in range(journal.table, len(self.stage.tables)):
             table = self.stage.tables[index]
             for start, rows in _batches(self.stage, table, journal.row, self.batch_rows):
-                counts = _write(self.writer, table, rows)
+                with _no_search_for_cycles():
+                    counts = _write(self.writer, table, rows)
                 self._commit(index, start + len(rows), counts)
                 self.progress("writing", skipped := skipped + len(rows), total)
             journal.table, journal.row = index + 1, 0
@@ -210,7 +242,29 @@ class _Load:
             journal.changed,
             journal.unchanged,
             self.resumed,
+            retries=self.store.retries,
         )
+
+    def _fill(self, filling: Filling) -> None:
+        # The ledger first: a data set without it would not be known for what it is.
+        self.store.transaction(self.writer.lock)
+        self._start()
+        total = sum(t.rows for t in self.stage.tables)
+        done = 0
+        for table in self.stage.tables:
+            for _, rows in _batches(self.stage, table, 0, self.batch_rows):
+                if table.kind == "node":
+                    filling.nodes(table.label, [self._stamped(r) for r in rows])
+                else:
+                    kind = (table.label, table.source_label, table.target_label)
+                    relations = [_relation(r) for r in rows]
+                    ends = [(r.source, r.target) for r in relations]
+                    filling.relations(kind, ends, [self._stamped(r.properties) for r in relations])
+                self.progress("writing", done := done + len(rows), total)
+
+    def _stamped(self, properties: dict[str, Any]) -> dict[str, Any]:
+        present = {k: v for k, v in properties.items() if v is not None}
+        return present | {"loadId": self.journal.load}
 
     def _commit(self, table: int, row: int, counts: Counts) -> None:
         journal = self.journal
@@ -243,10 +297,7 @@ class _Load:
             contentHash=stage.content_hash,
             now=_now(),
             books={
-                "rowsIn": stage.total("rows_in"),
-                "merged": stage.total("merged"),
-                "duplicates": stage.total("duplicates"),
-                "quarantined": stage.total("quarantined"),
+                **stage.totals(),
                 "created": self.journal.created,
                 "changed": self.journal.changed,
             },
@@ -255,14 +306,6 @@ class _Load:
 
 def _now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
-
-
-def _node(table: Table, row: dict[str, Any]) -> NodeRow:
-    key = row.pop("id")
-    if table.label in ("User", *DOMAINS.values()) and "dataset" in row:
-        return NodeRow(key, row, {})
-    # Entities are shared between data sets: the first to name one has named it.
-    return NodeRow(key, {}, row)
 
 
 def _relation(row: dict[str, Any]) -> RelationRow:

@@ -18,11 +18,14 @@ from neo4j import SummaryCounters
 from kg.errors import ChangeSomethingError
 from kg.ingest.stage import Progress
 from kg.ingest.stats import data_sets, stats
-from kg.schema import NODE_TYPES, Role
+from kg.schema import ENTITY_RELATIONS, NODE_TYPES, Role
 from kg.store import GraphStore, Statement, Transaction, statement
 
 NODES = 1_000  # nodes a transaction
 RELATIONS = 5_000  # relations a transaction, more only where one node alone has more
+
+PERSONS_WORK = ("corrections.tsv", "mended.jsonl")
+"""Files of a data set's folder that a removal leaves: nobody could make them again."""
 
 _OWN = tuple(n.label for n in NODE_TYPES if n.role in (Role.USER, Role.ITEM))
 _SHARED = tuple(n.label for n in NODE_TYPES if n.role in (Role.ENTITY, Role.ITEM))
@@ -99,7 +102,13 @@ def _remove_folder(home: Path, dataset: str) -> None:
     folder = home / "ingest" / dataset
     # A name that is no plain folder name came from no manifest; nothing was staged under it.
     if Path(dataset).parts == (dataset,) and dataset != ".." and folder.is_dir():
-        shutil.rmtree(folder)
+        for entry in folder.iterdir():
+            if entry.is_dir():
+                shutil.rmtree(entry)
+            elif entry.name not in PERSONS_WORK:
+                entry.unlink()
+        if not any(folder.iterdir()):
+            folder.rmdir()
 
 
 class _Removal:
@@ -146,12 +155,23 @@ class _Removal:
         if open_loads:
             self.result.kept_for = sorted({row[0] for row in open_loads})
             return
+        self._stray_facts()
         for label in _SHARED:
             keys = sorted(row[0] for row in self.store.read(statement("orphans", label=label)))
             for part in _parts(keys):
                 done = self._write(statement("delete_orphans", label=label), ids=part)
                 self.result.orphans += done.nodes_deleted
                 self.progress("removing orphans", self.result.orphans, None)
+
+    def _stray_facts(self) -> None:
+        """Relations between shared nodes that would keep each other from being orphans."""
+        for relation in ENTITY_RELATIONS:
+            (source,), (target,) = relation.sources, relation.targets
+            names = {"type": relation.name, "source": source, "target": target}
+            keys = sorted(row[0] for row in self.store.read(statement("stray_sources", **names)))
+            for part in _parts(keys):
+                done = self._write(statement("delete_stray_facts", **names), ids=part)
+                self.result.relations += done.relationships_deleted
 
     def _write(self, query: Statement, **parameters: Any) -> SummaryCounters:
         """In a transaction that holds the data set's lock, so that no load comes between."""

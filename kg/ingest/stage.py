@@ -30,6 +30,8 @@ class Books:
     quarantined: int = 0
     unused: int = 0
     """Those quarantined that are well formed and merely have no place in this graph."""
+    filtered: int = 0
+    """Rows outside the k-core that was asked for."""
 
 
 @dataclass(frozen=True)
@@ -61,6 +63,11 @@ class Stage:
     def total(self, name: str) -> int:
         """Sum of one column of the books."""
         return sum(getattr(b, name) for b in self.books)
+
+    def totals(self) -> dict[str, int]:
+        """The books of all sources together, by the names that the ledger has for them."""
+        names = ("rows_in", "merged", "duplicates", "filtered", "quarantined")
+        return {name.replace("rows_in", "rowsIn"): self.total(name) for name in names}
 
     def quarantine(self) -> Iterator[dict[str, Any]]:
         """The rows set aside: source, line, reason, text."""

@@ -10,8 +10,8 @@ from kg.schema import NODE_TYPES, Role
 from kg.store import GraphStore, statement
 
 LOAD_COLUMNS = (
-    "id", "status", "startedAt", "finishedAt", "rowsIn", "merged", "duplicates", "quarantined",
-    "created", "changed",
+    "id", "status", "startedAt", "finishedAt", "rowsIn", "merged", "duplicates", "filtered",
+    "quarantined", "created", "changed",
 )  # fmt: skip
 
 

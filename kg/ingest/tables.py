@@ -8,9 +8,11 @@ interleave, and a second load of the same content writes nothing.
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import groupby
+from operator import itemgetter
+from typing import Any, NamedTuple, TypeVar
 
 import orjson
 
@@ -21,6 +23,7 @@ BATCH_ROWS = 5_000
 MAX_BATCH_BYTES = 8 * 1024 * 1024  # the embedded engine hangs on messages over 16 MiB
 
 Properties = dict[str, Any]
+T = TypeVar("T")
 
 
 @dataclass
@@ -40,17 +43,14 @@ class Counts:
         return self
 
 
-@dataclass(frozen=True)
-class NodeRow:
-    """A node as it must be; ``on_create`` holds what only a new node gets."""
+class NodeRow(NamedTuple):
+    """A node as it must be."""
 
     id: str
     properties: Properties
-    on_create: Properties
 
 
-@dataclass(frozen=True)
-class RelationRow:
+class RelationRow(NamedTuple):
     """A relation as it must be."""
 
     source: str
@@ -71,12 +71,31 @@ class RelationKind:
         return {"type": self.type, "source": self.source, "target": self.target}
 
 
-@dataclass(frozen=True)
+@dataclass
+class _Difference:
+    """What a batch has to write."""
+
+    missing: list[list[Any]]
+    """Keys, then the value of each property."""
+    changed: list[Any]
+    """Rows as they must be."""
+    stale: list[list[str]]
+    unchanged: int
+
+    def counts(self) -> Counts:
+        return Counts(len(self.missing), len(self.changed), len(self.stale), self.unchanged)
+
+    def nothing(self) -> bool:
+        return not (self.missing or self.changed or self.stale)
+
+
+@dataclass
 class Writer:
     """Writes batches of one data set under one load id.
 
-    ``before_first_write`` is called once before anything is written, so that a load that changes
-    nothing leaves no trace. With ``dry_run`` only the difference is counted and nothing written.
+    All rows of a batch have the same properties. ``before_first_write`` is called before anything
+    is written, so that a load that changes nothing leaves no trace. With ``dry_run`` only the
+    difference is counted and nothing written.
     """
 
     store: GraphStore
@@ -84,37 +103,41 @@ class Writer:
     load: str
     before_first_write: Callable[[], None]
     dry_run: bool = False
+    # Whether the last batch wrote: then the next one will too, and need not be looked at before
+    # its transaction takes the lock and looks.
+    _writing: bool = field(default=False, init=False)
 
-    def nodes(self, label: str, rows: Sequence[NodeRow]) -> Counts:
-        """Bring nodes of one label to what ``rows`` say. Other properties stay."""
+    def nodes(self, label: str, rows: Sequence[NodeRow], *, shared: bool = False) -> Counts:
+        """Bring nodes of one label to what ``rows`` say. Other properties stay.
 
-        def difference(tx: Transaction) -> tuple[list[NodeRow], list[NodeRow], int]:
-            found: dict[str, Properties] = dict(
-                map(tuple, tx.rows(statement("read_nodes", label=label), ids=[r.id for r in rows]))
-            )
-            missing = [r for r in rows if r.id not in found]
-            changed = [r for r in rows if r.id in found and _differs(r.properties, found[r.id])]
-            return missing, changed, len(rows) - len(missing) - len(changed)
+        Of ``shared`` nodes those that exist stay as they are: the first to name one has named it.
+        """
+        names = tuple(rows[0].properties) if rows else ()
+        read = statement("found_nodes", label=label, columns=() if shared else names)
 
-        def work(tx: Transaction) -> Counts:
-            self._lock(tx)
-            missing, changed, same = difference(tx)
-            query = statement("merge_nodes", label=label)
-            for part in split([self._new_node(r) for r in missing]):
-                tx.execute(query, rows=part)
-            for part in split(
-                [{"id": r.id, "properties": self._stamped(r.properties)} for r in changed]
-            ):
-                tx.execute(query, rows=part)
-            return Counts(len(missing), len(changed), 0, same)
+        def difference(tx: Transaction) -> _Difference:
+            ((found,),) = tx.rows(read, ids=[r.id for r in rows])
+            there = {key: values for key, *values in found}
+            missing, changed = [], []
+            for row in rows:
+                wanted = [*row.properties.values()]
+                had = there.get(row.id)
+                if had is None:
+                    missing.append([row.id, *wanted])
+                elif had != wanted and not shared:
+                    changed.append(row)
+            return _Difference(missing, changed, [], len(rows) - len(missing) - len(changed))
 
-        missing, changed, same = self.store.transaction(difference, read=True)
-        if not missing and not changed:
-            return Counts(unchanged=same)
-        if self.dry_run:
-            return Counts(len(missing), len(changed), 0, same)
-        self.before_first_write()
-        return self.store.transaction(work)
+        def write(tx: Transaction, found: _Difference) -> None:
+            create = statement("create_nodes", label=label, values=names)
+            for part in split(found.missing):
+                tx.execute(create, rows=part, load=self.load)
+            update = statement("update_nodes", label=label)
+            changed = [{"id": r.id, "properties": self._stamped(r)} for r in found.changed]
+            for batch in split(changed):
+                tx.execute(update, rows=batch)
+
+        return self._bring(difference, write)
 
     def relations(
         self,
@@ -123,8 +146,11 @@ class Writer:
         *,
         key: tuple[str, ...] = (),
         replace_sources: Sequence[str] | None = None,
+        shared: bool = False,
     ) -> Counts:
         """Bring relations of one type to what ``rows`` say.
+
+        Of ``shared`` relations, between nodes of no data set, those that exist stay as they are.
 
         Args:
             kind: the relation type and the labels of its ends.
@@ -135,86 +161,96 @@ class Writer:
         Raises:
             ChangeSomethingError: an end of a relation is not in the graph.
         """
+        names = tuple(rows[0].properties) if rows else key
+        places = (0, 1, *(2 + names.index(k) for k in key))
+        identity = itemgetter(*places)
         sources = sorted({r.source for r in rows} | set(replace_sources or ()))
+        read = statement("found_relations", **kind.names(), columns=() if shared else names)
 
-        def identity(source: str, target: str, properties: Properties) -> tuple[Any, ...]:
-            return (source, target, *(properties.get(k) for k in key))
+        def difference(tx: Transaction) -> _Difference:
+            ((found,),) = tx.rows(read, ids=sources)
+            there = {identity(values): values for values in found}
+            missing, changed = [], []
+            for row in rows:
+                wanted = [row.source, row.target, *row.properties.values()]
+                had = there.pop(identity(wanted), None)
+                if had is None:
+                    missing.append(wanted)
+                elif had != wanted and not shared:
+                    changed.append(row)
+            stale = [k[:2] for k in there] if replace_sources is not None else []
+            unchanged = len(rows) - len(missing) - len(changed)
+            return _Difference(missing, changed, [list(s) for s in stale], unchanged)
 
-        wanted = {identity(r.source, r.target, r.properties): r for r in rows}
-
-        def difference(
-            tx: Transaction,
-        ) -> tuple[list[RelationRow], list[RelationRow], list[dict[str, str]], int]:
-            found = {
-                identity(s, t, p): p
-                for s, t, p in tx.rows(statement("read_relations", **kind.names()), ids=sources)
-            }
-            missing = [r for k, r in wanted.items() if k not in found]
-            changed = [
-                r for k, r in wanted.items() if k in found and _differs(r.properties, found[k])
-            ]
-            stale = (
-                [{"source": s, "target": t} for s, t, *_ in found.keys() - wanted.keys()]
-                if replace_sources is not None
-                else []
-            )
-            return missing, changed, stale, len(rows) - len(missing) - len(changed)
-
-        def work(tx: Transaction) -> Counts:
-            self._lock(tx)
-            missing, changed, stale, same = difference(tx)
-            for part in split(stale):
-                tx.execute(statement("delete_relations", **kind.names()), rows=part)
-            for part in split([self._relation(r) for r in missing]):
-                done = tx.execute(statement("create_relations", **kind.names()), rows=part)
+        def write(tx: Transaction, found: _Difference) -> None:
+            delete = statement("delete_relations", **kind.names())
+            for batch in split([{"source": s, "target": t} for s, t in found.stale]):
+                tx.execute(delete, rows=batch)
+            create = statement("create_relations", **kind.names(), values=names)
+            for part in split(found.missing):
+                # Each end is looked up once for all of its relations.
+                targets = list(dict.fromkeys(target for _, target, *_ in part))
+                place = {target: number for number, target in enumerate(targets)}
+                grouped = [
+                    [source, [[place[target], *values] for _, target, *values in group]]
+                    for source, group in groupby(part, key=itemgetter(0))
+                ]
+                done = tx.execute(create, targets=targets, sources=grouped, load=self.load)
                 if done.relationships_created != len(part):
                     raise ChangeSomethingError(
                         f"{len(part) - done.relationships_created} {kind.type} relations from "
-                        f"{part[0]['source']} on have an end that is not in the graph; was it "
+                        f"{part[0][0]} on have an end that is not in the graph; was it "
                         "removed during the load? Run kg ingest again"
                     )
-            for part in split([self._changed_relation(r) for r in changed]):
-                tx.execute(statement("update_relations", **kind.names()), rows=part)
-            return Counts(len(missing), len(changed), len(stale), same)
+            update = statement("update_relations", **kind.names())
+            changed = [
+                {"source": r.source, "target": r.target, "properties": self._stamped(r)}
+                for r in found.changed
+            ]
+            for rows_changed in split(changed):
+                tx.execute(update, rows=rows_changed)
 
-        missing, changed, stale, same = self.store.transaction(difference, read=True)
-        if not missing and not changed and not stale:
-            return Counts(unchanged=same)
-        if self.dry_run:
-            return Counts(len(missing), len(changed), len(stale), same)
-        self.before_first_write()
-        return self.store.transaction(work)
+        return self._bring(difference, write)
 
-    def _lock(self, tx: Transaction) -> None:
+    def _bring(
+        self,
+        difference: Callable[[Transaction], _Difference],
+        write: Callable[[Transaction, _Difference], None],
+    ) -> Counts:
+        if not self._writing:
+            found = self.store.transaction(difference, read=True)
+            if found.nothing() or self.dry_run:
+                return found.counts()
+            self.before_first_write()
+
+        def work(tx: Transaction) -> _Difference:
+            self.lock(tx)
+            found = difference(tx)
+            write(tx, found)
+            return found
+
+        done = self.store.transaction(work)
+        self._writing = not done.nothing()
+        return done.counts()
+
+    def lock(self, tx: Transaction) -> None:
+        """Take the data set's lock for this transaction."""
         # A value never written before: the embedded engine takes no notice of a write that changes
         # nothing, and its conflict check is what serves as the lock there.
         token = f"{self.load} {secrets.token_hex(8)}"
         tx.execute(statement("lock_data_set"), dataset=self.dataset, token=token)
 
-    def _stamped(self, properties: Properties) -> Properties:
-        return properties | {"loadId": self.load}
-
-    def _new_node(self, row: NodeRow) -> dict[str, Any]:
-        properties = {k: v for k, v in (row.on_create | row.properties).items() if v is not None}
-        return {"id": row.id, "properties": self._stamped(properties)}
-
-    def _relation(self, row: RelationRow) -> dict[str, Any]:
-        properties = {k: v for k, v in row.properties.items() if v is not None}
-        return {"source": row.source, "target": row.target, "properties": self._stamped(properties)}
-
-    def _changed_relation(self, row: RelationRow) -> dict[str, Any]:
+    def _stamped(self, row: NodeRow | RelationRow) -> Properties:
         # Nulls too: they take away a property that the source no longer has.
-        properties = self._stamped(row.properties)
-        return {"source": row.source, "target": row.target, "properties": properties}
+        return row.properties | {"loadId": self.load}
 
 
-def _differs(wanted: Properties, found: Properties) -> bool:
-    return any(found.get(k) != v for k, v in wanted.items())
-
-
-def split(rows: Iterable[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
+def split(rows: Sequence[T]) -> Iterator[list[T]]:
     """Cut rows into messages of at most BATCH_ROWS rows and about MAX_BATCH_BYTES bytes."""
-    part: list[dict[str, Any]] = []
+    if rows and len(rows) <= BATCH_ROWS and len(orjson.dumps(rows)) <= MAX_BATCH_BYTES:
+        yield list(rows)
+        return
+    part: list[T] = []
     size = 0
     for row in rows:
         own = len(orjson.dumps(row))

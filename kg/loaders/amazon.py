@@ -1,4 +1,4 @@
-"""Amazon reviews of 2014, 2018 and 2023, one a line; the keys of a line tell its form.
+"""Amazon reviews of 2014, 2018 and 2023, one a line or Parquet row; its keys tell its form.
 
 2014 and 2018: reviewerID, asin, overall, unixReviewTime (seconds).
 2023: user_id, parent_asin (or asin), rating, timestamp (milliseconds).
@@ -15,7 +15,13 @@ from typing import Any
 import orjson
 
 from kg.loaders.lines import read_lines, rejected
+from kg.loaders.parquet import read_rows
 from kg.loaders.records import Interaction, Record, Rejected
+
+ITEM_KEYS = ("asin", "parent_asin")
+REVIEW_KEYS = (
+    *ITEM_KEYS, "reviewerID", "overall", "unixReviewTime", "user_id", "rating", "timestamp",
+)  # fmt: skip
 
 MAX_LITERAL = 256 * 1024
 """Characters of a Python-literal line: its syntax tree takes hundreds of bytes a character."""
@@ -23,7 +29,7 @@ MAX_LITERAL = 256 * 1024
 
 def read_reviews(path: Path) -> Iterator[Record | Rejected]:
     """One interaction a line; review texts are left out (those of held-out reviews would leak)."""
-    for line in read_objects(path):
+    for line in read_objects(path, REVIEW_KEYS):
         if isinstance(line, Rejected):
             yield line
             continue
@@ -34,8 +40,16 @@ def read_reviews(path: Path) -> Iterator[Record | Rejected]:
             yield rejected(number, str(error), text)
 
 
-def read_objects(path: Path) -> Iterator[tuple[int, dict[str, Any], str] | Rejected]:
-    """Every line as (line number, object, text), from JSON or the Python literals of 2014."""
+def read_objects(
+    path: Path, keys: tuple[str, ...]
+) -> Iterator[tuple[int, dict[str, Any], str] | Rejected]:
+    """Every line as (line number, object, text), from JSON or the Python literals of 2014.
+
+    Of a file named ``….parquet``, every row, with the columns that ``keys`` names.
+    """
+    if path.suffix.lower() == ".parquet":
+        yield from read_rows(path, keys)
+        return
     for line in read_lines(path):
         if isinstance(line, Rejected):
             yield line
@@ -77,7 +91,8 @@ def _parsed(text: str) -> Any:
 
 
 def _interaction(row: int, review: dict[str, Any]) -> Interaction:
-    if "user_id" in review and "reviewerID" not in review:
+    # A Parquet file of several forms has the columns of all, empty where they are not a row's own.
+    if "user_id" in review and review.get("reviewerID") is None:
         user, rating, time, unit = "user_id", "rating", "timestamp", 1000
     else:
         user, rating, time, unit = "reviewerID", "overall", "unixReviewTime", 1

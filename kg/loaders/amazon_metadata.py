@@ -1,8 +1,9 @@
-"""Amazon item descriptions of 2014, 2018 and 2023, one a line: title, categories, brand or store.
+"""Amazon item descriptions of 2014, 2018 and 2023, one a line or Parquet row.
 
-Left out on purpose: ``also_buy``, ``also_view``, ``bought_together``, ``related``, and ranks and
-average ratings. They were counted from purchases and reviews made after those a model learns from,
-so they would leak what is held out.
+Read are title, categories, and brand or store. Left out on purpose: ``also_buy``, ``also_view``,
+``bought_together``, ``related`` (amazon_also.py has them), and ranks and average ratings. They were
+counted from purchases and reviews made after those a model learns from, so they would leak what is
+held out.
 """
 
 from __future__ import annotations
@@ -13,11 +14,12 @@ from html import unescape
 from pathlib import Path
 from typing import Any
 
-from kg.loaders.amazon import item_key, read_objects
+from kg.loaders.amazon import ITEM_KEYS, item_key, read_objects
 from kg.loaders.lines import rejected
 from kg.loaders.records import Item, ItemFact, Record, Rejected
 from kg.schema import MINTED, mint_iri
 
+DESCRIPTION_KEYS = (*ITEM_KEYS, "title", "category", "categories", "brand", "store")
 TAG = re.compile(r"<(?:/?[A-Za-z]|!--)[^<>]*>")
 CONTROL = re.compile(r"[\x00-\x20\x7f-\x9f]+")
 SCRAPS = ("gettime()", "apagestart", "<script", "<style", "<!doctype", "<html")
@@ -27,7 +29,7 @@ AUTHOR_PAGE = re.compile(r"Visit Amazon's (.+) Page")
 
 def read_metadata(path: Path) -> Iterator[Record | Rejected]:
     """An Item a line, then its facts; an unusable category or brand is rejected by itself."""
-    for line in read_objects(path):
+    for line in read_objects(path, DESCRIPTION_KEYS):
         if isinstance(line, Rejected):
             yield line
             continue

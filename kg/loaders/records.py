@@ -1,7 +1,8 @@
-"""What a loader yields: records of five kinds, or a row it could not use.
+"""What a loader yields: records of a few kinds, or a row it could not use.
 
-The protocol is one function: ``read(path) -> Iterator[Record | Rejected]``, streamed. A loader
-knows its file format and nothing of the graph; it never drops a row in silence.
+The protocol is one function: ``read(path) -> Iterator[Record | Rejected]``, streamed: the records
+of a line come before the next line is read. A loader knows its file format and nothing of the
+graph; it never drops a row in silence.
 """
 
 from __future__ import annotations
@@ -48,6 +49,31 @@ class ItemFact(NamedTuple):
     object: str
 
 
+class ItemPair(NamedTuple):
+    """A relation between two items by their own ids."""
+
+    item: str
+    predicate: str
+    other: str
+
+
+class UserFact(NamedTuple):
+    """A fact about a user by its own id; the object is an IRI."""
+
+    user: str
+    predicate: str
+    object: str
+
+
+class Link(NamedTuple):
+    """An item is this resource: how that was found, and how sure it is (0 to 1)."""
+
+    item: str
+    iri: str
+    method: str
+    score: float | None
+
+
 class Label(NamedTuple):
     """A resource's name."""
 
@@ -55,7 +81,14 @@ class Label(NamedTuple):
     text: str
 
 
-Record = Interaction | Item | IriFact | ItemFact | Label
+class Abstract(NamedTuple):
+    """What a resource is, in a paragraph."""
+
+    iri: str
+    text: str
+
+
+Record = Interaction | Item | IriFact | ItemFact | ItemPair | UserFact | Link | Label | Abstract
 
 
 class Rejected(NamedTuple):
@@ -76,3 +109,5 @@ class Loader:
     name: str
     doc: str
     read: Read
+    by_line: bool = True
+    """Whether its files consist of lines that can be mended one by one."""

@@ -37,9 +37,15 @@ def _rows(path: Path, header: tuple[str, ...]) -> Iterator[tuple[int, list[str],
             yield number, cells, text
 
 
-def _read(
+def read_table(
     path: Path, header: tuple[str, ...], parse: Callable[[int, list[str]], Record]
 ) -> Iterator[Record | Rejected]:
+    """Records of a tab-separated file with exactly this header.
+
+    ``parse`` makes a record of a line's number and cells, or raises ValueError with what is wrong.
+
+    Raises ChangeSomethingError: the first line is another.
+    """
     for row in _rows(path, header):
         if isinstance(row, Rejected):
             yield row
@@ -90,7 +96,7 @@ def read_interactions(path: Path) -> Iterator[Record | Rejected]:
             row,
         )
 
-    return _read(path, INTERACTIONS_HEADER, parse)
+    return read_table(path, INTERACTIONS_HEADER, parse)
 
 
 def read_items(path: Path) -> Iterator[Record | Rejected]:
@@ -105,7 +111,7 @@ def read_items(path: Path) -> Iterator[Record | Rejected]:
             tuple(g for g in (g.strip() for g in genres.split("|")) if g and g != NO_GENRE),
         )
 
-    return _read(path, ITEMS_HEADER, parse)
+    return read_table(path, ITEMS_HEADER, parse)
 
 
 def read_facts(path: Path) -> Iterator[Record | Rejected]:
@@ -115,4 +121,4 @@ def read_facts(path: Path) -> Iterator[Record | Rejected]:
         head, relation, tail = (required(c, n) for c, n in zip(cells, FACTS_HEADER, strict=True))
         return IriFact(head, relation, tail)
 
-    return _read(path, FACTS_HEADER, parse)
+    return read_table(path, FACTS_HEADER, parse)

@@ -10,11 +10,13 @@ import neo4j
 
 from kg.errors import ChangeSomethingError
 from kg.store.embedded import DATABASE, USER, EmbeddedEngine
-from kg.store.graph_store import GraphStore, Neo4jDialect, translated_errors
+from kg.store.graph_store import EMBEDDED, GraphStore, Neo4jDialect, translated_errors
 
 SCHEMES = ("bolt", "bolt+s", "bolt+ssc", "neo4j", "neo4j+s", "neo4j+ssc")
 CONNECT_TIMEOUT = 10.0
-RETRY_TIME = 60.0  # rides over a server's restart
+ANSWER_TIMEOUT = 20.0  # for a place that takes connections and says nothing
+RETRY_TIME = 25.0  # rides over a server's restart; whoever waits is told within half a minute
+GUEST_RETRY_TIME = 3.0  # the process that runs the embedded engine is there, or has ended for good
 
 
 def connect(graph: str | None, home: Path) -> GraphStore:
@@ -41,9 +43,10 @@ def _open_embedded(folder: Path) -> GraphStore:
         uri,
         auth=(USER, engine.password),
         connection_timeout=CONNECT_TIMEOUT,
-        max_transaction_retry_time=RETRY_TIME,
+        connection_acquisition_timeout=ANSWER_TIMEOUT,
+        max_transaction_retry_time=RETRY_TIME if engine.owner else GUEST_RETRY_TIME,
     )
-    return GraphStore(driver, DATABASE, engine, f"embedded engine in {folder}")
+    return GraphStore(driver, DATABASE, engine, f"{EMBEDDED} in {folder}")
 
 
 def _connect_server(uri: str) -> GraphStore:
@@ -68,6 +71,7 @@ def _connect_server(uri: str) -> GraphStore:
             address,
             auth=(user, password),
             connection_timeout=CONNECT_TIMEOUT,
+            connection_acquisition_timeout=ANSWER_TIMEOUT,
             max_transaction_retry_time=RETRY_TIME,
         )
         try:

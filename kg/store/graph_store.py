@@ -7,7 +7,7 @@ import random
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import neo4j
 from neo4j.exceptions import (
@@ -15,6 +15,7 @@ from neo4j.exceptions import (
     ClientError,
     ConfigurationError,
     DriverError,
+    IncompleteCommit,
     Neo4jError,
     ServiceUnavailable,
 )
@@ -23,6 +24,11 @@ from kg.errors import ChangeSomethingError, PersonarecError, TryAgainError, one_
 from kg.schema import NODE_TYPES
 from kg.store.statements import Statement, statement
 
+if TYPE_CHECKING:
+    from kg.store.embedded import Filling
+
+EMBEDDED = "embedded engine"
+"""What the address of an embedded engine begins with."""
 CLASHES = 20  # tries of a write that meets another writer's new key
 T = TypeVar("T")
 Row = list[Any]
@@ -41,6 +47,8 @@ class Dialect(Protocol):
     ) -> None: ...
 
     def drop_vector_index(self, store: GraphStore, name: str, label: str, prop: str) -> None: ...
+
+    def fill(self, work: Callable[[Filling], None]) -> bool: ...
 
     def close(self) -> None: ...
 
@@ -61,6 +69,9 @@ class Neo4jDialect:
     def drop_vector_index(self, store: GraphStore, name: str, label: str, prop: str) -> None:
         store.run_schema(statement("drop_index", index=name))
 
+    def fill(self, work: Callable[[Filling], None]) -> bool:
+        return False
+
     def close(self) -> None:
         pass
 
@@ -75,8 +86,12 @@ class GraphStore:
     def __init__(self, driver: neo4j.Driver, database: str, dialect: Dialect, address: str) -> None:
         self._driver = driver
         self._dialect = dialect
+        # In a cluster a read may reach a member that lags: it waits for our own last write.
+        self._bookmarks = neo4j.GraphDatabase.bookmark_manager()
         self.database = database
         self.address = address
+        self.retries = 0
+        """Units of work that ran again, after another writer's clash or a broken connection."""
 
     @property
     def engine(self) -> str:
@@ -114,15 +129,30 @@ class GraphStore:
         """
         with (
             translated_errors(self.address, self.database),
-            self._driver.session(database=self.database, fetch_size=20_000) as session,
+            self._driver.session(
+                database=self.database, fetch_size=20_000, bookmark_manager=self._bookmarks
+            ) as session,
         ):
             run = session.execute_read if read else session.execute_write
+            tries = 0
+
+            def once(tx: neo4j.ManagedTransaction) -> T:
+                nonlocal tries
+                tries += 1
+                self.retries += tries > 1
+                return work(Transaction(tx))
+
             for attempt in range(CLASHES):
                 try:
-                    return run(lambda tx: work(Transaction(tx)))
+                    return run(once)
+                except IncompleteCommit:
+                    # Whether it was committed nobody knows; all work is safe to repeat.
+                    if attempt == CLASHES - 1:
+                        raise
+                    time.sleep(random.uniform(0, 0.2 * (attempt + 1)))
                 except ClientError as error:
-                    # Another writer created the same key at the same moment; ours were MERGEs, so
-                    # the next try finds it. The driver does not count this as transient.
+                    # Another writer created the same key at the same moment; the next try finds
+                    # it. The driver does not count this as transient.
                     if not _is_clash(error) or attempt == CLASHES - 1:
                         raise
                     time.sleep(random.uniform(0, 0.05 * (attempt + 1)))
@@ -131,6 +161,15 @@ class GraphStore:
     def run_schema(self, query: Statement, **parameters: Any) -> None:
         """Run a schema statement (each is idempotent by IF [NOT] EXISTS)."""
         self.transaction(lambda tx: tx.execute(query, **parameters))
+
+    def fill(self, work: Callable[[Filling], None]) -> bool:
+        """Let ``work`` fill an empty database in bulk; False where the engine has no such way.
+
+        All of what ``work`` does stays, or nothing. The schema must be there, and no other thread
+        may use this store meanwhile.
+        """
+        with translated_errors(self.address, self.database):
+            return self._dialect.fill(work)
 
     def read_text(
         self, text: str, parameters: dict[str, Any], limit: int
@@ -219,11 +258,20 @@ def translated_errors(address: str, database: str) -> Iterator[None]:
     except PersonarecError:
         raise
     except AuthError as error:
+        if address.startswith(EMBEDDED):
+            raise TryAgainError(
+                f"the process that ran the {address} ended; run the command again"
+            ) from error
         raise ChangeSomethingError(
             f"{address} refused the user name or password; set PERSONAREC_GRAPH_USER and "
             "PERSONAREC_GRAPH_PASSWORD"
         ) from error
     except ServiceUnavailable as error:
+        if address.startswith(EMBEDDED):
+            raise TryAgainError(
+                f"the process that ran the {address} ended, or does not answer; run the command "
+                "again"
+            ) from error
         raise TryAgainError(
             f"no graph server answers at {address}; start it, or leave --graph out for the "
             "embedded engine"

@@ -8,6 +8,7 @@ by :func:`statement`, checked against the schema and quoted.
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
@@ -19,6 +20,12 @@ HEADER_FIELDS = ("purpose", "parameters", "columns", "mode")
 _PLACEHOLDER = re.compile(r"\{\{(\w+)\}\}")
 # Placeholders that must be names of the schema; the rest (property, index) are names we compose.
 _CHECKED = {"label": node_type, "source": node_type, "target": node_type, "type": relation_type}
+# Placeholders for any number of properties, each with a comma before it: as the pairs of a map
+# whose values follow the key in the list ``row``, and as columns of the node or relation ``x``.
+_LISTS: dict[str, Callable[[int, str], str]] = {
+    "values": lambda place, name: f", {name}: row[{place + 1}]",
+    "columns": lambda place, name: f", x.{name}",
+}
 
 
 @dataclass(frozen=True)
@@ -44,8 +51,10 @@ def _source(name: str) -> tuple[dict[str, str], str]:
     return header, "\n".join(lines).strip()
 
 
-def statement(name: str, **names: str) -> Statement:
+def statement(name: str, **names: str | Sequence[str]) -> Statement:
     """Load ``kg/cypher/<name>.cypher`` and put quoted names in its placeholders.
+
+    ``values`` and ``columns`` take names of properties, the others one name each.
 
     Raises:
         UnknownNameError: a label or type outside the schema, or a name with odd characters.
@@ -54,9 +63,16 @@ def statement(name: str, **names: str) -> Statement:
     header, text = _source(name)
     for kind, value in names.items():
         if kind in _CHECKED:
-            _CHECKED[kind](value)
+            _CHECKED[kind](str(value))
 
-    body = _PLACEHOLDER.sub(lambda m: quote_name(names[m.group(1)]), text)
+    def put(placeholder: re.Match[str]) -> str:
+        kind = placeholder.group(1)
+        value = names[kind]
+        if isinstance(value, str):
+            return quote_name(value)
+        return "".join(_LISTS[kind](place, quote_name(n)) for place, n in enumerate(value))
+
+    body = _PLACEHOLDER.sub(put, text)
     return Statement(name, body, "write" if header["mode"] == "write" else "read")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -114,13 +115,14 @@ def _columns(
     store: GraphStore, query: Statement, ids: Sequence[str], width: int
 ) -> list[list[str]]:
     columns: list[list[str]] = [[] for _ in range(width)]
-    for part in batches(ids):
-        (found,) = store.read(query, ids=part)
-        # collect() drops nulls: unequal lengths would shift values to the wrong row.
-        if len({len(c) for c in found}) != 1:
-            raise ValueError(f"{query.name}: columns of unequal length; a property is missing")
-        for column, values in zip(columns, found, strict=True):
-            column.extend(values)
+    # Two at a time: the server reads one batch while the driver unpacks the other.
+    with ThreadPoolExecutor(2) as pool:
+        for (found,) in pool.map(lambda part: store.read(query, ids=part), batches(ids)):
+            # collect() drops nulls: unequal lengths would shift values to the wrong row.
+            if len({len(c) for c in found}) != 1:
+                raise ValueError(f"{query.name}: columns of unequal length; a property is missing")
+            for column, values in zip(columns, found, strict=True):
+                column.extend(values)
     return columns
 
 

@@ -285,7 +285,7 @@ def neighbours(store: GraphStore, user: str, model: PersonaModel, n: int = 10) -
     # More than asked for: the index is approximate, and the user itself is one of the answers.
     rows = store.read(
         statement("nearest_personas", property=model.property_name),
-        user=user, index=model.index, k=max(100, 2 * n),
+        user=user, index=model.index, k=max(200, 2 * n),
     )[:n]  # fmt: skip
     others = [r[0] for r in rows]
     shared: dict[str, list[dict[str, Any]]] = {o: [] for o in others}

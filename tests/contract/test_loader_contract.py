@@ -16,7 +16,19 @@ from kg.errors import ChangeSomethingError, PersonarecError
 from kg.ingest.sources import DataSetSources, Source
 from kg.loaders import LOADERS, loader
 from kg.loaders.lines import SHOWN
-from kg.loaders.records import Interaction, IriFact, Item, ItemFact, Label, Record, Rejected
+from kg.loaders.records import (
+    Interaction,
+    IriFact,
+    Item,
+    ItemFact,
+    ItemPair,
+    Label,
+    Link,
+    Record,
+    Rejected,
+    UserFact,
+)
+from kg.loaders.source_file import SourceFile
 
 IRI = "http://example.org/{}"
 
@@ -24,6 +36,12 @@ HEADERS = {
     "tsv-interactions": "user_id\titem_id\trating\ttimestamp\n",
     "tsv-items": "item_id\ttitle\tgenres\tdbpedia_uri\n",
     "tsv-facts": "head\trelation\ttail\n",
+    "recbole-inter": "user_id:token\titem_id:token\trating:float\ttimestamp:float\n",
+    "recbole-item": "item_id:token\ttitle:token_seq\tclass:token_seq\n",
+    "recbole-user": "user_id:token\tage:token\n",
+    "recbole-link": "item_id:token\tentity_id:token\n",
+    "recbole-kg": "head_id:token\trelation_id:token\ttail_id:token\n",
+    "links": "item_id\tiri\tmethod\tscore\trunner_up\tmargin\n",
 }
 # A good row of each format, and what it becomes. Attributes are one document, not lines.
 ROWS: dict[str, tuple[str, type]] = {
@@ -39,10 +57,21 @@ ROWS: dict[str, tuple[str, type]] = {
         Interaction,
     ),
     "amazon-metadata": ('{{"asin": "i{0}", "title": "Title {0}"}}\n', Item),
+    "amazon-also": ('{{"asin": "i{0}", "also_buy": ["B{0:09d}"]}}\n', ItemPair),
+    "amazon-kg-items": ("i{0}\tTitle.*{0}\thttp://example.org/{0}\n", Item),
+    "amazon-kg-triples": ("i{0}\tres:R{0}\tdbo:author\tres:Author_{0}\n", IriFact),
+    "amazon-kg-metadata": ("i{0}\tcat:Novels_of_{0}\t\n", ItemFact),
+    "amazon-kg-ratings": ("u{0}\ti{0}\t4\n", Interaction),
+    "recbole-inter": ("u{0}\ti{0}\t4.5\t{0}\n", Interaction),
+    "recbole-item": ("i{0}\tTitle {0}\tDrama War\n", Item),
+    "recbole-user": ("u{0}\t{0}\n", UserFact),
+    "recbole-link": ("i{0}\tres:R{0}\n", Link),
+    "recbole-kg": ("res:R{0}\tdirected_by\tm.0{0}\n", IriFact),
+    "links": ("i{0}\thttp://example.org/{0}\tlabel+year\t0.875\t\t0.2\n", Link),
     "s3rec-sequences": ("u{0} i{0}\n", Interaction),
 }
 WHOLE_DOCUMENT = {"s3rec-attributes"}
-RECORDS = (Interaction, Item, IriFact, ItemFact, Label)
+RECORDS = (Interaction, Item, IriFact, ItemFact, ItemPair, UserFact, Link, Label)
 
 every_loader = pytest.mark.parametrize("name", sorted(LOADERS))
 every_line_loader = pytest.mark.parametrize("name", sorted(ROWS))
@@ -77,6 +106,9 @@ def check(record: Record | Rejected) -> None:
     elif isinstance(record, Item):
         assert isinstance(record.item, str)
         assert isinstance(record.genres, tuple)
+    elif isinstance(record, Link):
+        assert all(isinstance(part, str) for part in record[:3])
+        assert record.score is None or 0 <= record.score <= 1
     else:
         assert all(isinstance(part, str) for part in record)
 
@@ -101,6 +133,15 @@ def test_good_rows_become_records_one_each(name: str, tmp_path: Path) -> None:
     assert len(set(found)) == 30
     for record in found:
         check(record)
+
+
+@every_line_loader
+def test_the_line_of_each_record_is_known(name: str, tmp_path: Path) -> None:
+    """Lazily read: a record comes before the next line is looked at."""
+    good_file(name, tmp_path / "f", 30)
+    path = SourceFile(tmp_path / "f")
+    first = 2 if name in HEADERS else 1
+    assert [path.line for _ in read(name, path)] == list(range(first, first + 30))
 
 
 @every_loader
@@ -217,4 +258,8 @@ def line_starts(name: str) -> bytes:
         "tsv-interactions": b"u", "tsv-items": b"i", "tsv-facts": b"http",
         "ntriples": b"<http://example.org/", "amazon-reviews": b'{"reviewerID": "',
         "amazon-metadata": b'{"asin": "', "s3rec-sequences": b"u",
+        "amazon-also": b'{"asin": "', "amazon-kg-items": b"i", "amazon-kg-triples": b"i",
+        "amazon-kg-metadata": b"i", "amazon-kg-ratings": b"u", "recbole-inter": b"u",
+        "recbole-item": b"i", "recbole-user": b"u", "recbole-link": b"i", "recbole-kg": b"res:",
+        "links": b"i",
     }[name]  # fmt: skip

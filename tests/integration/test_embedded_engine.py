@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import stat
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +15,7 @@ from small import write_small
 
 from kg.errors import TryAgainError
 from kg.ingest import dump_hash, ingest
-from kg.store import connect
+from kg.store import connect, embedded
 from kg.views import read_users
 from kg.views.personas import PersonaModel, write_personas
 
@@ -38,11 +40,38 @@ def test_a_second_connection_finds_the_first_ones_engine(tmp_path: Path) -> None
         write_personas(owner, model, users, vectors, [], quiet)
 
 
-def test_an_owner_that_is_still_starting_is_said(tmp_path: Path) -> None:
+def test_an_owner_that_is_still_starting_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(embedded, "START_SECONDS", 0.2)
     with connect(None, tmp_path):
         (tmp_path / "graph" / "bolt.json").write_text("")
         with pytest.raises(TryAgainError, match="try again in a moment"):
             connect(None, tmp_path)
+
+
+def test_who_comes_while_the_engine_starts_waits_for_it(tmp_path: Path) -> None:
+    with ThreadPoolExecutor(1) as pool, connect(None, tmp_path):
+        address = tmp_path / "graph" / "bolt.json"
+        known = address.read_text()
+        address.unlink()
+        guest = pool.submit(connect, None, tmp_path)
+        time.sleep(0.2)
+        assert not guest.done()
+        address.write_text(known)
+        guest.result(timeout=10).close()
+
+
+def test_a_guest_whose_owner_ended_is_told_so_soon(tmp_path: Path) -> None:
+    owner = connect(None, tmp_path)
+    with connect(None, tmp_path) as guest:
+        owner.close()
+        began = time.monotonic()
+        with pytest.raises(TryAgainError, match="the process that ran the embedded engine in"):
+            read_users(guest, "small")
+        assert time.monotonic() - began < 15
+    with connect(None, tmp_path) as store:
+        assert read_users(store, "small") == ()
 
 
 def test_the_password_is_the_owners_alone(tmp_path: Path) -> None:

@@ -12,10 +12,11 @@ from kg.store.statements import _source
 NAMES = {
     "label": "Movie", "source": "Movie", "target": "Person", "type": "DIRECTED_BY",
     "property": "persona00000000", "index": "persona00000000_vector", "constraint": "movie_id",
+    "values": ("title", "iri"), "columns": ("source",),
 }  # fmt: skip
 PARAMETERS = {
-    "ids": [], "rows": [], "others": [], "read": [], "derived": [], "books": {}, "properties": {},
-    "dimension": 4, "k": 3, "now": "2026-01-01T00:00:00+00:00",
+    "ids": [], "rows": [], "sources": [], "targets": [], "others": [], "read": [], "derived": [],
+    "books": {}, "properties": {}, "dimension": 4, "k": 3, "now": "2026-01-01T00:00:00+00:00",
 }  # fmt: skip
 SCHEMA = ("create_constraint", "create_vector_index", "drop_index")
 

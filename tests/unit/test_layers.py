@@ -21,7 +21,8 @@ FORBIDDEN = {
     "personarec": {"cli"},
 }
 HEAVY = {"torch", "dgl", "sklearn", "neo4j", "arcadedb", "polars", "pydantic", "rich", "numpy",
-         "scipy", "yaml", "pyoxigraph", "orjson"}  # fmt: skip
+         "scipy", "yaml", "pyoxigraph", "orjson", "duckdb", "pyarrow", "rapidfuzz", "SPARQLWrapper",
+         "rdflib", "tenacity", "zstandard", "py2neo", "pyspark"}  # fmt: skip
 
 
 def imported(code: str) -> set[str]:

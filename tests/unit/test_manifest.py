@@ -9,7 +9,13 @@ import pytest
 from kg.errors import ChangeSomethingError
 from kg.ingest import Source
 from kg.loaders import LOADERS, Loader, loader
-from personarec.datasets.manifest import builtin_names, from_manifest, name_of, resolve
+from personarec.datasets.manifest import (
+    builtin_names,
+    from_manifest,
+    name_of,
+    resolve,
+    wants_dbpedia,
+)
 
 RATINGS = "user_id\titem_id\trating\ttimestamp\nu\t1\t4\t10\n"
 FACTS = "head\trelation\ttail\n"
@@ -71,7 +77,8 @@ def test_a_built_in_data_set_without_its_files_says_where_to_get_them(
         else:
             monkeypatch.setenv("PERSONAREC_DATA", unset)
         message = refusal("beauty")
-        assert "set PERSONAREC_DATA to the folder that holds amazon-beauty/Beauty.txt" in message
+        assert "name the folder that holds Beauty.txt with --data, or set" in message
+        assert "PERSONAREC_DATA to the folder above amazon-beauty" in message
         assert "S3-Rec" in message
     monkeypatch.setenv("PERSONAREC_DATA", str(tmp_path))
     message = refusal("beauty")
@@ -83,10 +90,63 @@ def test_a_built_in_data_set_without_its_files_says_where_to_get_them(
     assert resolve("beauty").domain == "products"
 
 
+@pytest.mark.parametrize(
+    ("dataset", "reviews", "metadata"),
+    [
+        ("books", "Books_5.json.gz", "meta_Books.json.gz"),
+        ("books", "Books.jsonl.zst", "meta_Books.jsonl"),
+        ("books", "reviews_Books.json.gz", "meta_Books.json.bz2"),
+        ("books", "Books.parquet", "meta_Books.parquet"),
+        ("movies", "Movies_and_TV_5.json", "meta_Movies_and_TV.json"),
+    ],
+)
+def test_amazons_files_are_found_by_the_names_they_are_published_under(
+    dataset: str, reviews: str, metadata: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / f"amazon-{dataset}"
+    folder.mkdir()
+    monkeypatch.setenv("PERSONAREC_DATA", str(tmp_path))
+    for name, kind in ((reviews, "Books_5.json"), (metadata, "meta_Books.json")):
+        message = refusal(dataset)
+        assert kind.replace("Books", "Movies_and_TV" if dataset == "movies" else "Books") in message
+        assert str(folder) in message
+        assert "published at https://" in message
+        (folder / name).write_text("")
+    found = resolve(dataset)
+    assert (found.name, found.domain, found.k_core) == (dataset, dataset, 5)
+    assert [(s.loader, s.path.name) for s in found.sources] == [
+        ("amazon-reviews", reviews),
+        ("amazon-metadata", metadata),
+    ]
+    assert resolve(dataset, data=folder) == found
+    assert [s.loader for s in resolve(dataset, also=True).sources][-1] == "amazon-also"
+    assert resolve(dataset, k_core=0).k_core == 0
+    monkeypatch.delenv("PERSONAREC_DATA")
+    assert resolve(dataset, data=folder) == found
+    assert wants_dbpedia(dataset)
+
+
+def test_amazon_kg_files_are_taken_where_they_are(tmp_path: Path) -> None:
+    for name in (
+        "Books_5.json", "meta_Books.json", "Amazon-KG-5core-Books.link", "Amazon-KG-5core-Books.kg",
+        "triples_Books.csv",
+    ):  # fmt: skip
+        (tmp_path / name).write_text("")
+    assert [s.loader for s in resolve("books", data=tmp_path).sources] == [
+        "amazon-reviews", "amazon-metadata", "recbole-link", "recbole-kg", "amazon-kg-triples",
+    ]  # fmt: skip
+
+
+def test_later_purchases_cannot_be_asked_of_a_data_set_without_them(folder: Path) -> None:
+    with pytest.raises(ChangeSomethingError, match="--also: data set films has no source of items"):
+        resolve(str(folder), also=True)
+    assert not wants_dbpedia(str(folder))
+
+
 def test_an_unknown_name_is_said_with_a_hint() -> None:
     assert "did you mean demo?" in refusal("dmeo")
     assert "did you mean" not in refusal("nothing-like-it")
-    assert "neither built in (beauty, demo" in refusal("no/such/folder")
+    assert "neither built in (beauty, books, demo, movies)" in refusal("no/such/folder")
 
 
 def test_the_name_is_known_without_a_look_at_the_files(
@@ -231,7 +291,7 @@ def test_a_missing_file_is_named(missing: str, folder: Path) -> None:
     sources = f"[{{loader: tsv-interactions, path: {missing}}}]"
     message = refusal(manifest(folder, sources=sources))
     assert message.startswith(str(folder))
-    assert message.endswith(" is missing; put it there")
+    assert message.endswith(" is missing; put it there, or name its folder with --data")
 
 
 def test_a_loader_added_to_the_registry_can_be_named(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import bz2
+import gzip
 import random
 import shutil
 import time
@@ -12,14 +14,19 @@ from typing import Any
 
 import polars as pl
 import pytest
+import zstandard
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from kg.errors import ChangeSomethingError, PersonarecError
 from kg.ingest import sources as sources_module
+from kg.ingest import staging as staging_module
+from kg.ingest.reading import MAX_KEY
+from kg.ingest.reconcile import Reconciler
 from kg.ingest.sources import DataSetSources, Source
+from kg.ingest.spill import Spill
 from kg.ingest.stage import Books, Stage
-from kg.ingest.staging import MAX_KEY, _Stager, stage
+from kg.ingest.staging import stage
 from kg.schema import DBO, RDFS_LABEL, mint_iri
 
 DBR = "http://dbpedia.org/resource/"
@@ -154,7 +161,7 @@ def test_the_books_of_every_source_balance_for_any_rows(
     lines = {k: "\n".join(v).encode().count(b"\n") + 1 if v else 0
              for k, v in (("items.tsv", items), ("triples.tsv", facts))}  # fmt: skip
     for b in found.books:
-        assert b.rows_in == b.merged + b.duplicates + b.quarantined
+        assert b.rows_in == b.merged + b.duplicates + b.filtered + b.quarantined
         assert 0 <= b.conflicts <= b.duplicates
         assert 0 <= b.unused <= b.quarantined
         assert sum(q["source"] == b.source for q in found.quarantine()) == b.quarantined
@@ -189,14 +196,15 @@ def test_books_that_do_not_balance_are_an_error(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A row lost between reading and the tables stops the load."""
-    honest = _Stager._account
+    honest = Spill.add
 
-    def forgetful(self: _Stager, column: str, frame: pl.DataFrame) -> None:
-        honest(self, column, frame.head(len(frame) - 1) if column == "merged" else frame)
+    def forgetful(self: Spill, record: Any, file: int, number: int, line: int) -> None:
+        if number != 2:
+            honest(self, record, file, number, line)
 
-    monkeypatch.setattr(_Stager, "_account", forgetful)
-    with pytest.raises(PersonarecError, match=r"books of interactions\.tsv do not balance: 1 rows"):
-        staged(tmp_path, ratings=ONE)
+    monkeypatch.setattr(Spill, "add", forgetful)
+    with pytest.raises(PersonarecError, match=r"books of interactions\.tsv do not balance: 2 rows"):
+        staged(tmp_path, ratings=[*ONE, row("v", "1", 2, 3)])
 
 
 def test_every_kind_of_bad_row_is_set_aside_with_its_line(tmp_path: Path) -> None:
@@ -443,7 +451,7 @@ def test_equal_content_is_staged_once_wherever_it_lies(
     def never(*_: object) -> None:
         pytest.fail("staged again")
 
-    monkeypatch.setattr(_Stager, "run", never)
+    monkeypatch.setattr(staging_module, "_make", never)
     assert stage(other, tmp_path / "work", quiet) == first
 
 
@@ -499,7 +507,7 @@ def test_what_an_interrupted_stage_left_is_no_hindrance(
 
     changed = write(tmp_path / "in", ratings=[*ONE, row("v", "1", 2, 3)])
     with monkeypatch.context() as patch:
-        patch.setattr(_Stager, "_labels_and_tables", killed)
+        patch.setattr(Reconciler, "_write", killed)
         with pytest.raises(KeyboardInterrupt):
             stage(changed, tmp_path / "work", quiet)
     assert found.folder.exists()  # the finished stage is there until the next one is
@@ -508,15 +516,15 @@ def test_what_an_interrupted_stage_left_is_no_hindrance(
 
 def test_two_at_once_make_one_stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     data_set = write(tmp_path / "in", ratings=ONE)
-    honest = _Stager.run
+    honest = staging_module._make
     began: list[str] = []
 
-    def slow(self: _Stager, content_hash: str) -> Stage:
+    def slow(data_set: DataSetSources, content_hash: str, *rest: Any) -> Stage:
         began.append(content_hash)
         time.sleep(0.3)  # time enough for the other to come in between
-        return honest(self, content_hash)
+        return honest(data_set, content_hash, *rest)
 
-    monkeypatch.setattr(_Stager, "run", slow)
+    monkeypatch.setattr(staging_module, "_make", slow)
     with ThreadPoolExecutor(2) as pool:
         calls = [pool.submit(stage, data_set, tmp_path / "work", quiet) for _ in range(2)]
         one, other = (c.result(timeout=20) for c in calls)
@@ -545,11 +553,20 @@ def test_without_an_interaction_there_is_one_line_of_advice(
     assert not list((tmp_path / "work").glob("stage-*"))
 
 
-def test_progress_is_told(tmp_path: Path) -> None:
+@pytest.mark.parametrize("packing", ["", ".gz", ".bz2", ".zst"])
+def test_progress_is_told_with_about_how_much_there_is(packing: str, tmp_path: Path) -> None:
     told: list[tuple[str, int, int | None]] = []
-    data_set = write(tmp_path / "in", ratings=[row("u", n, 1, n) for n in range(10_001)])
+    lines = [RATINGS, *(row(f"u{n * 7919 % 30_011}", n, 1, n * 31 % 977) for n in range(30_000))]
+    content = ("\n".join(lines) + "\n").encode()
+    pack: dict[str, Any] = {"": bytes, ".gz": gzip.compress, ".bz2": bz2.compress}
+    path = tmp_path / f"interactions.tsv{packing}"
+    path.write_bytes(pack.get(packing, zstandard.ZstdCompressor().compress)(content))
+    data_set = DataSetSources("d", "movies", (Source("tsv-interactions", path),))
     stage(data_set, tmp_path / "work", lambda *a: told.append(a))
-    assert told == [
-        ("reading interactions.tsv", 10_000, None),
-        ("reading interactions.tsv", 10_001, 10_001),
-    ]
+    reading = [(done, total) for what, done, total in told if what.startswith("reading")]
+    assert [done for done, _ in reading] == [10_000, 20_000, 30_000, 30_000]
+    assert reading[-1] == (30_000, 30_000)
+    for _, total in reading:
+        assert total is not None
+        assert 10_000 <= total <= 60_000
+    assert reading[1][1] == pytest.approx(30_000, rel=0.5)

@@ -11,6 +11,7 @@ import ast
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -19,7 +20,9 @@ from kg.store.statements import HEADER_FIELDS, _source, statement, statement_nam
 
 ROOT = Path(__file__).resolve().parents[2]
 CYPHER = ROOT / "kg" / "cypher"
-PLACEHOLDERS = {"label", "source", "target", "type", "property", "index", "constraint"}
+PLACEHOLDERS = {
+    "label", "source", "target", "type", "property", "index", "constraint", "values", "columns",
+}  # fmt: skip
 
 
 # What people see as a list, and so must come in the same order each time.
@@ -138,6 +141,9 @@ def test_names_are_quoted_and_checked() -> None:
     assert ready.text == "MATCH (a:`User`)-[r:`RATED`]->(b) RETURN count(r) AS total"
     assert ready.mode == "read"
     assert "u.`personaab12`" in statement("read_vectors", property="personaab12").text
+    some = statement("create_nodes", label="Movie", values=("title", "iri"))
+    assert some.text.endswith("{id: row[0], loadId: $load, `title`: row[1], `iri`: row[2]})")
+    assert "[x.id, x.`title`]" in statement("found_nodes", label="Movie", columns=("title",)).text
 
 
 @pytest.mark.parametrize(
@@ -149,11 +155,13 @@ def test_names_are_quoted_and_checked() -> None:
         ("count_relations", {"type": "User", "source": "User"}),
         ("export_relations", {"type": "AUTHOR", "source": "Book", "target": "x"}),
         ("read_vectors", {"property": "p` = 1 //"}),
+        ("create_nodes", {"label": "User", "values": ("title", "x`: 1}) DETACH DELETE n //")}),
+        ("found_nodes", {"label": "User", "columns": ("a b",)}),
         ("drop_index", {"index": ""}),
         ("create_constraint", {"constraint": "a b", "label": "User"}),
     ],
 )
-def test_a_name_outside_the_schema_never_becomes_text(name: str, names: dict[str, str]) -> None:
+def test_a_name_outside_the_schema_never_becomes_text(name: str, names: dict[str, Any]) -> None:
     with pytest.raises(UnknownNameError):
         statement(name, **names)
 

@@ -1,8 +1,7 @@
-// purpose: Create the nodes of a batch.
+// purpose: Change properties of nodes that exist.
 // parameters: rows (list of {id, properties})
 // columns: -
 // mode: write
 UNWIND $rows AS row
-WITH row WHERE row.id IS NOT NULL
-MERGE (n:{{label}} {id: row.id})
+MATCH (n:{{label}} {id: row.id})
 SET n += row.properties

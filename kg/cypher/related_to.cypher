@@ -1,0 +1,7 @@
+// purpose: Properties of a node's outgoing relations of a type, and the nodes they lead to.
+// parameters: id (string)
+// columns: properties, node, id
+// mode: read
+MATCH (n:{{label}} {id: $id})-[r:{{type}}]->(m)
+RETURN properties(r) AS properties, m AS node, m.id AS id
+ORDER BY id

@@ -1,0 +1,41 @@
+"""Files and folders under way, under a name of their own until they are whole."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from contextlib import suppress
+from glob import escape
+from pathlib import Path
+
+
+def partial_path(final: Path) -> Path:
+    """Where to write what will take the place of ``final`` by rename.
+
+    The name holds this process's number, so that two do not write into one file; what a killed
+    process left of the same is removed.
+    """
+    for left in final.parent.glob(f"{escape(final.name)}.*.partial"):
+        number = left.name.removeprefix(f"{final.name}.").removesuffix(".partial")
+        if number.isdigit() and not _lives(int(number)):
+            remove(left)
+    return final.with_name(f"{final.name}.{os.getpid()}.partial")
+
+
+def remove(path: Path) -> None:
+    """Remove a file or a folder, if it is there and can be removed."""
+    if path.is_dir():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        with suppress(OSError):
+            path.unlink()
+
+
+def _lives(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except (OSError, OverflowError):
+        return True
+    return True

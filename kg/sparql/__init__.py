@@ -1,0 +1,1 @@
+"""A SPARQL client whose answers are complete, or an error."""

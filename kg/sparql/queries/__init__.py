@@ -1,0 +1,1 @@
+"""The SPARQL queries, one file each."""
