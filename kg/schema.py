@@ -130,9 +130,8 @@ NODE_TYPES: tuple[NodeType, ...] = (
             Property("domain", "string", "books, movies or products"),
             Property("contentHash", "string", "hash of the staged content last loaded"),
             Property("personaModel", "string", "id of the current PersonaModel", volatile=True),
-            Property(
-                "lock", "string", "the load that wrote last; taken by each batch", volatile=True
-            ),
+            Property("lock", "string", "the batch that wrote last", volatile=True),
+            Property("taken", "string", "written first, to hold the lock", volatile=True),
         ),
     ),
     NodeType(

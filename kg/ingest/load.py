@@ -6,6 +6,7 @@ import gc
 import hashlib
 import secrets
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -21,7 +22,7 @@ from kg.ingest.stage import Progress, Stage, Table
 from kg.ingest.staging import stage
 from kg.ingest.tables import BATCH_ROWS, Counts, NodeRow, RelationKind, RelationRow, Writer
 from kg.schema import NODE_TYPES, Role
-from kg.store import GraphStore, statement
+from kg.store import GraphStore, Transaction, statement
 from kg.store.embedded import Filling
 
 OWNED = {n.label for n in NODE_TYPES if n.role in (Role.USER, Role.ITEM)}
@@ -148,12 +149,22 @@ def _open_loads(store: GraphStore, staged: Stage) -> list[str]:
 def _batches(
     staged: Stage, table: Table, start: int, size: int
 ) -> Iterator[tuple[int, list[dict[str, Any]]]]:
+    """(first row, rows) of each batch; the next one is prepared while the last one is written."""
+    with ThreadPoolExecutor(1) as ahead:
+        rows = _read(staged, table, start, size)
+        coming = ahead.submit(next, rows, None)
+        while (batch := coming.result()) is not None:
+            coming = ahead.submit(next, rows, None)
+            yield start, batch
+            start += len(batch)
+
+
+def _read(staged: Stage, table: Table, start: int, size: int) -> Iterator[list[dict[str, Any]]]:
     frame = pl.scan_parquet(staged.folder / table.file)
     # Many batches at a time: to reach one row of the file a whole block of it is decoded.
     for window in range(start, table.rows, size * WINDOW):
         for batch in frame.slice(window, size * WINDOW).collect().iter_slices(size):
-            yield start, batch.to_dicts()
-            start += len(batch)
+            yield batch.to_dicts()
 
 
 @contextmanager
@@ -201,20 +212,23 @@ class _Load:
             return journal, True
         if unfinished:
             return Journal(unfinished[0], self.stage.content_hash), True
-        now = datetime.now(UTC)
-        load = f"{self.stage.data_set}-{now:%Y%m%dT%H%M%S}-{secrets.token_hex(3)}"
-        return Journal(load, self.stage.content_hash), False
+        return Journal(new_load_id(), self.stage.content_hash), False
 
     def _start(self) -> None:
         if not self.started:
-            self.store.write(
-                statement("start_load"),
-                load=self.journal.load,
-                dataset=self.stage.data_set,
-                contentHash=self.stage.content_hash,
-                now=_now(),
-            )
+            self.writer.alone_since(self.store.transaction(self._begin))
             self.started = True
+
+    def _begin(self, tx: Transaction) -> str | None:
+        token = self.writer.begin(tx)
+        tx.execute(
+            statement("start_load"),
+            load=self.journal.load,
+            dataset=self.stage.data_set,
+            contentHash=self.stage.content_hash,
+            now=_now(),
+        )
+        return token
 
     def run(self) -> IngestResult:
         journal = self.journal
@@ -247,7 +261,6 @@ class _Load:
 
     def _fill(self, filling: Filling) -> None:
         # The ledger first: a data set without it would not be known for what it is.
-        self.store.transaction(self.writer.lock)
         self._start()
         total = sum(t.rows for t in self.stage.tables)
         done = 0
@@ -302,6 +315,14 @@ class _Load:
                 "changed": self.journal.changed,
             },
         )
+
+
+def new_load_id() -> str:
+    """An id for a load: when it began (UTC), and a number against two in one second.
+
+    Every node and relation carries it; Neo4j keeps up to 54 digits and dashes in the record itself.
+    """
+    return f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{secrets.randbelow(10**9):09d}"
 
 
 def _now() -> str:

@@ -10,7 +10,6 @@ staged table a header file and a data file; texts in quotes, so that an empty te
 
 from __future__ import annotations
 
-import secrets
 import shlex
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -20,7 +19,7 @@ from typing import Any
 import polars as pl
 
 from kg.errors import ChangeSomethingError, PersonarecError, TryAgainError, one_line
-from kg.ingest.load import check_quarantine
+from kg.ingest.load import check_quarantine, new_load_id
 from kg.ingest.sources import DataSetSources
 from kg.ingest.stage import Progress, Stage, Table
 from kg.ingest.staging import stage
@@ -136,7 +135,7 @@ class _Files:
         self.folder = folder
         self.progress = progress
         now = datetime.now(UTC)
-        self.load = f"{staged.data_set}-{now:%Y%m%dT%H%M%S}-{secrets.token_hex(3)}"
+        self.load = new_load_id()
         self.now = now.isoformat(timespec="seconds")
         self.arguments: list[str] = []
         self.longest = 0

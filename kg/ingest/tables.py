@@ -106,6 +106,9 @@ class Writer:
     # Whether the last batch wrote: then the next one will too, and need not be looked at before
     # its transaction takes the lock and looks.
     _writing: bool = field(default=False, init=False)
+    _alone: str | None = field(default=None, init=False)
+    """Where this writer made the data set: the lock as it left it last. While the lock still reads
+    so, nobody else has written, and what the data set owns is what was written here."""
 
     def nodes(self, label: str, rows: Sequence[NodeRow], *, shared: bool = False) -> Counts:
         """Bring nodes of one label to what ``rows`` say. Other properties stay.
@@ -115,8 +118,9 @@ class Writer:
         names = tuple(rows[0].properties) if rows else ()
         read = statement("found_nodes", label=label, columns=() if shared else names)
 
-        def difference(tx: Transaction) -> _Difference:
-            ((found,),) = tx.rows(read, ids=[r.id for r in rows])
+        def difference(tx: Transaction, *, alone: bool = False) -> _Difference:
+            known = alone and not shared
+            ((found,),) = [[[]]] if known else tx.rows(read, ids=[r.id for r in rows])
             there = {key: values for key, *values in found}
             missing, changed = [], []
             for row in rows:
@@ -167,8 +171,9 @@ class Writer:
         sources = sorted({r.source for r in rows} | set(replace_sources or ()))
         read = statement("found_relations", **kind.names(), columns=() if shared else names)
 
-        def difference(tx: Transaction) -> _Difference:
-            ((found,),) = tx.rows(read, ids=sources)
+        def difference(tx: Transaction, *, alone: bool = False) -> _Difference:
+            known = alone and not shared
+            ((found,),) = [[[]]] if known else tx.rows(read, ids=sources)
             there = {identity(values): values for values in found}
             missing, changed = [], []
             for row in rows:
@@ -214,7 +219,7 @@ class Writer:
 
     def _bring(
         self,
-        difference: Callable[[Transaction], _Difference],
+        difference: Callable[..., _Difference],
         write: Callable[[Transaction, _Difference], None],
     ) -> Counts:
         if not self._writing:
@@ -223,22 +228,39 @@ class Writer:
                 return found.counts()
             self.before_first_write()
 
-        def work(tx: Transaction) -> _Difference:
-            self.lock(tx)
-            found = difference(tx)
+        def work(tx: Transaction) -> tuple[_Difference, str | None]:
+            before, token = self.lock(tx)
+            alone = self._alone is not None and before == self._alone
+            found = difference(tx, alone=alone)
             write(tx, found)
-            return found
+            return found, token if alone else None
 
-        done = self.store.transaction(work)
+        done, self._alone = self.store.transaction(work)
         self._writing = not done.nothing()
         return done.counts()
 
-    def lock(self, tx: Transaction) -> None:
-        """Take the data set's lock for this transaction."""
+    def begin(self, tx: Transaction) -> str | None:
+        """Take the lock for the first time: the token where that made the data set, else None."""
+        token = self._token()
+        made = tx.execute(statement("lock_data_set"), dataset=self.dataset, token=token)
+        return token if made.nodes_created else None
+
+    def alone_since(self, token: str | None) -> None:
+        """Note that ``begin`` was committed, and what it said."""
+        self._alone = token
+
+    def lock(self, tx: Transaction) -> tuple[str | None, str]:
+        """Take the data set's lock for this transaction; who held it last, and our token."""
+        token = self._token()
+        tx.execute(statement("take_data_set_lock"), dataset=self.dataset, token=token)
+        ((before,),) = tx.rows(statement("data_set_lock"), dataset=self.dataset)
+        tx.execute(statement("lock_data_set"), dataset=self.dataset, token=token)
+        return before, token
+
+    def _token(self) -> str:
         # A value never written before: the embedded engine takes no notice of a write that changes
         # nothing, and its conflict check is what serves as the lock there.
-        token = f"{self.load} {secrets.token_hex(8)}"
-        tx.execute(statement("lock_data_set"), dataset=self.dataset, token=token)
+        return f"{self.load} {secrets.token_hex(8)}"
 
     def _stamped(self, row: NodeRow | RelationRow) -> Properties:
         # Nulls too: they take away a property that the source no longer has.
