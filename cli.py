@@ -17,8 +17,9 @@ if TYPE_CHECKING:
 
 STOPPED = "stopped; the same command goes on from here"
 _EXTRAS = {
-    "dgl": "dgl", "py2neo": "py2neo",
+    "dgl": "dgl", "fastapi": "serve", "prometheus_client": "serve", "py2neo": "py2neo",
     "pyspark": "spark", "safetensors": "train", "sklearn": "train", "torch": "train",
+    "uvicorn": "serve",
 }  # fmt: skip
 EXIT_CHANGE, EXIT_AGAIN, EXIT_DEFECT = 1, 75, 70  # 75 and 70 as in sysexits.h
 
@@ -509,6 +510,34 @@ def recommend(
     with _open(graph, home) as store:
         found = recommend_for(store, home, dataset, user, items, n, explained=explain)
     console.print_json(found.as_dict()) if as_json else print_recommended(found)
+
+
+@cli.command()
+@_dataset
+@click.option("--host", default="127.0.0.1", show_default=True,
+              help="Where to listen; beyond loopback set PERSONAREC_TOKEN.")  # fmt: skip
+@click.option("--port", default=8000, show_default=True, type=click.IntRange(0, 65535),
+              help="0 for a free one.")  # fmt: skip
+@click.option("--workers", default=4, show_default=True, type=click.IntRange(1, 64),
+              help="Requests worked on at a time.")  # fmt: skip
+@_common
+def serve(
+    dataset: str | None, host: str, port: int, workers: int, graph: str | None, home: Path,
+    as_json: bool,
+) -> None:  # fmt: skip
+    """Answer over HTTP with the last run, until stopped; a newer run is taken when it is there."""
+    from personarec import console
+    from personarec.datasets.manifest import name_of
+    from personarec.web.server import serve as answer
+
+    def announce(what: dict[str, Any]) -> None:
+        text = "serving {dataset} (run {run}, personas {personas}) at {address}".format(**what)
+        console.print_json(what) if as_json else click.echo(text)
+        sys.stdout.flush()
+
+    with _open(graph, home) as store:
+        name = name_of(dataset) if dataset else None
+        answer(store, home, name, host, port, workers=workers, announce=announce)
 
 
 if __name__ == "__main__":

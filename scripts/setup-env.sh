@@ -10,8 +10,8 @@ set -eu
 cd "$(dirname "$0")/.."
 kind=${1:-demo}
 case $kind in
-demo) extras=train ;;
-test) extras=train,dgl,spark,test,dev ;;
+demo) extras=train,serve ;;
+test) extras=train,dgl,spark,serve,test,dev ;;
 *) echo "usage: scripts/setup-env.sh demo|test" >&2; exit 2 ;;
 esac
 

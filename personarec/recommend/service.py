@@ -110,7 +110,7 @@ class Recommender:
                     self.label,
                     list(history),
                     key,
-                    fact_weights=self._fact_weights(found.item),
+                    fact_weights=self.weights_of_facts(found.item),
                 )
                 if explained
                 else []
@@ -119,7 +119,7 @@ class Recommender:
             result.append(Recommended(key, title, found.score, found.parts, paths))
         return result
 
-    def _fact_weights(self, item: int) -> dict[str, float]:
+    def weights_of_facts(self, item: int) -> dict[str, float]:
         """How much each fact of an item says (TF-IDF), by the checkpoint's fact keys."""
         facts = self.retriever.facts
         if facts is None:

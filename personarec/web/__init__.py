@@ -1,0 +1,1 @@
+"""The HTTP API: a trained retriever and the graph behind it, served on one address."""
