@@ -111,6 +111,8 @@ class Sequences:
         """
         age = np.repeat(self.indptr[1:], self.lengths) - 1 - np.arange(len(self.items))
         weights = np.power(np.float64(decay), age).astype(np.float32)
-        matrix = csr_array((weights, self.items, self.indptr), shape=(len(self), self.n_items))
+        shape = (len(self), self.n_items)
+        # A copy: where an item stands twice, summing it up would rewrite our own arrays.
+        matrix = csr_array((weights, self.items, self.indptr), shape=shape, copy=True)
         matrix.sum_duplicates()
         return matrix

@@ -7,12 +7,14 @@ item nobody has touched yet is scored as soon as it has facts.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 from scipy.sparse import csr_array
+
+from personarec.personas.encoder import Encoder, TrainingData
 
 if TYPE_CHECKING:
     from personarec.evaluation.sequences import Sequences
@@ -85,3 +87,18 @@ class FactModel:
     def score(self, sessions: Sequences) -> NDArray[np.float32]:
         """float32, shape (b, n_items): p_f Aᵀ, 0 for items that share no fact."""
         return np.asarray((self.personas(sessions) @ self._facts).toarray())
+
+
+class FactEncoder(Encoder):
+    """The fact persona as an encoder: sparse, of all facts, whatever ``dim`` says.
+
+    An empty session's persona is the empty list of facts, not a mean: it prefers nothing.
+    """
+
+    name: ClassVar[str] = "facts"
+    age_decay: float = Field(default=0.7, gt=0, le=1)
+    """As in :class:`FactConfig`."""
+
+    def fit(self, data: TrainingData) -> FactModel:
+        """See :class:`Encoder`."""
+        return FactModel.from_matrix(data.facts(), FactConfig(age_decay=self.age_decay))

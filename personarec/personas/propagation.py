@@ -8,7 +8,7 @@ visible so far: known users and anonymous sessions are one case, and nothing is 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,8 +16,9 @@ from pydantic import BaseModel, ConfigDict, Field
 from scipy import sparse
 from sklearn.decomposition import TruncatedSVD
 
-from kg.views import HeteroGraph, RelationKey, binary_matrix, row_normalised
-from personarec.evaluation.sequences import Sequences
+from kg.views import HeteroGraph, RelationKey, row_normalised
+from personarec.personas.encoder import DensePersonas, Encoder, TrainingData
+from personarec.personas.facts import FactModel
 
 Matrix = NDArray[np.float32]
 
@@ -34,27 +35,20 @@ class PropagationConfig(BaseModel):
     seed: int = 0
 
 
-@dataclass(frozen=True)
-class DensePersonas:
-    """Item-space vectors and the rule that makes a persona of them: the mean.
+class PropagationEncoder(Encoder):
+    """Untrained propagation as an encoder: see :func:`fit_propagation`."""
 
-    Attributes:
-        items: float32, shape (n_items, size): h_i, already in the persona's space.
-        center: float32, shape (size,): the persona of an empty session.
-    """
+    name: ClassVar[str] = "propagation"
+    feature_size: int = Field(default=256, ge=2)
+    """As in :class:`PropagationConfig`."""
 
-    items: Matrix
-    center: Matrix
-
-    @property
-    def size(self) -> int:
-        """Length of a persona."""
-        return int(self.items.shape[1])
-
-    def personas(self, sessions: Sequences) -> Matrix:
-        """Personas of sessions: float32, shape (len(sessions), size)."""
-        means = row_normalised(_incidence(sessions)) @ self.items
-        return np.where(sessions.lengths[:, None] > 0, means, self.center).astype(np.float32)
+    def fit(self, data: TrainingData) -> DensePersonas:
+        """See :class:`Encoder`."""
+        config = PropagationConfig(
+            embedding_size=self.dim, feature_size=self.feature_size, seed=self.seed
+        )
+        facts = FactModel.from_matrix(data.facts()).items
+        return fit_propagation(data.graph, data.item_type, facts, config)
 
 
 def fit_propagation(
@@ -89,11 +83,6 @@ def fit_propagation(
     # One scale for all: users' vectors of mean squared length 1, whatever the graph's size.
     items = (hops - mean) @ (components.T / np.sqrt(((users - mean) ** 2).sum(axis=1).mean()))
     return DensePersonas(items.astype(np.float32), np.zeros(items.shape[1], np.float32))
-
-
-def _incidence(sequences: Sequences) -> sparse.csr_array:
-    rows = np.repeat(np.arange(len(sequences)), sequences.lengths)
-    return binary_matrix(rows, sequences.items, (len(sequences), sequences.n_items))
 
 
 def _item_features(facts: sparse.csr_array, n_items: int, config: PropagationConfig) -> Matrix:

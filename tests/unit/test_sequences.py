@@ -52,3 +52,11 @@ def test_recency_weighs_the_newest_most_and_adds_repeats() -> None:
 def test_arrays_that_do_not_fit_are_refused(indptr: list[int], items: list[int]) -> None:
     with pytest.raises(ValueError, match=r"indptr|item indices"):
         Sequences(np.array(indptr, dtype=np.int64), np.array(items, dtype=np.int32), n_items=5)
+
+
+def test_an_item_that_stands_twice_leaves_the_sequences_as_they_were() -> None:
+    sessions = Sequences.from_lists([[0, 2, 0], [1]], 3)
+    first = sessions.recency(0.5).toarray()
+    np.testing.assert_allclose(first, [[1.25, 0, 0.5], [0, 1, 0]])
+    assert sessions.indptr.tolist() == [0, 3, 4]
+    np.testing.assert_array_equal(sessions.recency(0.5).toarray(), first)
