@@ -6,7 +6,6 @@ import gc
 import hashlib
 import secrets
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -149,22 +148,12 @@ def _open_loads(store: GraphStore, staged: Stage) -> list[str]:
 def _batches(
     staged: Stage, table: Table, start: int, size: int
 ) -> Iterator[tuple[int, list[dict[str, Any]]]]:
-    """(first row, rows) of each batch; the next one is prepared while the last one is written."""
-    with ThreadPoolExecutor(1) as ahead:
-        rows = _read(staged, table, start, size)
-        coming = ahead.submit(next, rows, None)
-        while (batch := coming.result()) is not None:
-            coming = ahead.submit(next, rows, None)
-            yield start, batch
-            start += len(batch)
-
-
-def _read(staged: Stage, table: Table, start: int, size: int) -> Iterator[list[dict[str, Any]]]:
     frame = pl.scan_parquet(staged.folder / table.file)
     # Many batches at a time: to reach one row of the file a whole block of it is decoded.
     for window in range(start, table.rows, size * WINDOW):
         for batch in frame.slice(window, size * WINDOW).collect().iter_slices(size):
-            yield batch.to_dicts()
+            yield start, batch.to_dicts()
+            start += len(batch)
 
 
 @contextmanager
