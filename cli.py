@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import wraps
@@ -15,6 +17,7 @@ import click
 if TYPE_CHECKING:
     from kg.store import GraphStore
 
+STOP_SECONDS = 8.0  # that a stopped command has to end in order
 STOPPED = "stopped; the same command goes on from here"
 _EXTRAS = {
     "dgl": "dgl", "fastapi": "serve", "prometheus_client": "serve", "py2neo": "py2neo",
@@ -29,6 +32,10 @@ def main() -> NoReturn:
     stopped: list[int] = []
 
     def stop(number: int, _frame: object) -> NoReturn:
+        if not stopped:  # a library may swallow the interruption, or wait for something for ever
+            last = threading.Timer(STOP_SECONDS, _leave, [128 + number])
+            last.daemon = True
+            last.start()
         stopped.append(128 + number)
         raise KeyboardInterrupt
 
@@ -67,6 +74,12 @@ def main() -> NoReturn:
         what = f"{type(error).__name__}: {one_line(error)}"
         _fail(f"a defect of personarec: {what}; --debug shows where, please report it", EXIT_DEFECT)
     sys.exit(0)
+
+
+def _leave(code: int) -> NoReturn:
+    """End at once, as by kill -9, which every command survives."""
+    click.echo(f"personarec: {STOPPED}", err=True)
+    os._exit(code)
 
 
 def _fail(message: str, code: int) -> NoReturn:

@@ -303,3 +303,31 @@ def test_a_defect_is_said_as_one(run: Run, tmp_path: Path, monkeypatch: pytest.M
     assert ended.err.count("\n") == 1
     with pytest.raises(AssertionError):
         says(ended, cli.EXIT_DEFECT)
+
+
+def test_a_command_that_does_not_heed_a_stop_is_ended(tmp_path: Path) -> None:
+    code = """
+import sys, time
+import cli
+cli.STOP_SECONDS = 1.0
+@cli.cli.command()
+def deaf():
+    print("on", flush=True)
+    while True:
+        try:
+            time.sleep(60)
+        except KeyboardInterrupt:
+            pass
+sys.argv = ["personarec", "deaf"]
+cli.main()
+"""
+    process = subprocess.Popen(
+        [sys.executable, "-c", code], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        text=True,
+    )  # fmt: skip
+    assert process.stdout is not None
+    assert process.stdout.readline() == "on\n"
+    process.terminate()
+    _, err = process.communicate(timeout=20)
+    assert process.returncode == 143
+    assert err == "personarec: stopped; the same command goes on from here\n"
