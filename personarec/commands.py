@@ -27,7 +27,7 @@ from kg.views.personas import (
     versions,
 )
 from personarec.console import out, print_table, progress_bar, say
-from personarec.datasets.manifest import name_of, resolve, wants_dbpedia
+from personarec.datasets.manifest import ALSO_LOADERS, name_of, resolve, wants_dbpedia
 
 if TYPE_CHECKING:
     from kg.export import ExportResult
@@ -244,7 +244,9 @@ def _staged_sources(home: Path, dataset: str, data: Path | None) -> tuple[DataSe
     from kg.linking.enrich import enriched_sources
 
     staged = last_stage(home, name_of(dataset))
-    own = resolve(dataset, data=data)
+    # As they were staged: two sources in one file are told apart by their paths.
+    also = any(book.loader in ALSO_LOADERS for book in staged.books)
+    own = resolve(dataset, data=data, also=also)
     return enriched_sources(own, home / "ingest" / own.name), staged
 
 

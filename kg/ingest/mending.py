@@ -74,7 +74,9 @@ def take_back(data_set: DataSetSources, staged: Stage, given: Path, folder: Path
         ChangeSomethingError: a row that is not in the quarantine, or still cannot be read.
     """
     aside = {(row["source"], row["line"]) for row in staged.quarantine()}
-    by_name = dict(zip(data_set.names(), data_set.sources, strict=True))
+    by_name: dict[str, list[Source]] = defaultdict(list)
+    for name, source in zip(data_set.names(), data_set.sources, strict=True):
+        by_name[name].append(source)  # several where loaders share a file
     found: dict[str, dict[int, tuple[str, int]]] = defaultdict(dict)
     for at, (name, line, text) in _given(given):
         if (name, line) not in aside:
@@ -82,21 +84,21 @@ def take_back(data_set: DataSetSources, staged: Stage, given: Path, folder: Path
                 f"{given}:{at}: line {line} of {name[:100]!r} is not in the quarantine; "
                 "personarec kg quarantine lists what is"
             )
-        if not _is_lines(by_name[name]):
+        if not all(map(_is_lines, by_name[name])):
             raise ChangeSomethingError(
                 f"{given}:{at}: {name} does not consist of lines; mend the file itself"
             )
         found[name][line] = (text, at)
     rows: list[Mended] = []
     for name, lines in found.items():
-        source = by_name[name]
         texts = [(line, text) for line, (text, _) in sorted(lines.items())]
-        for line, record in read_mended(source, texts):
-            if isinstance(record, Rejected):
-                raise ChangeSomethingError(
-                    f"{given}:{lines[line][1]}: still not usable: {record.reason}"
-                )
-        digest = source.sha256()
+        for source in by_name[name]:
+            for line, record in read_mended(source, texts):
+                if isinstance(record, Rejected):
+                    raise ChangeSomethingError(
+                        f"{given}:{lines[line][1]}: still not usable: {record.reason}"
+                    )
+        digest = by_name[name][0].sha256()
         rows += [Mended(name, digest, line, text) for line, text in texts]
     return _store(folder / FILE, rows)
 

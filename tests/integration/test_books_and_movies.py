@@ -199,6 +199,29 @@ def test_also_bought_lists_come_only_when_asked_for(graph: GraphAddress, tmp_pat
     assert "dbpedia" not in found
 
 
+def test_rows_of_a_file_that_is_read_twice_can_be_mended(tmp_path: Path) -> None:
+    """With --also, descriptions and also-bought lists are two sources in one file."""
+    graph = GraphAddress("embedded", None, tmp_path / "home", {})
+    raw = tmp_path / "raw"
+    raw.mkdir()
+    write_2023(raw, "Books")
+    meta = raw / "meta_Books.jsonl"
+    meta.write_text(meta.read_text() + '{"parent_asin": 7, "title": "No key"}\n')
+    where = ("--dataset", "books", "--data", str(raw))
+    ingest = ("kg", "ingest", *where, "--also", "--max-bad", "0.5")
+    assert [b["quarantined"] for b in run(graph, *ingest)["books"]] == [0, 1, 1]
+    rows = tmp_path / "rows.jsonl"
+    assert run(graph, "kg", "quarantine", *where, "--out", str(rows)) == {"written": 1}
+    row = json.loads(rows.read_text())
+    rows.write_text(json.dumps(row | {"text": '{"parent_asin": "B0000000A0", "title": 5}'}))
+    code, _, err = personarec(graph, "kg", "quarantine", *where, "--take-back", str(rows))
+    assert code == 1
+    assert "still not usable: title is not a text" in err, "by one of its two loaders"
+    rows.write_text(json.dumps(row | {"text": '{"parent_asin": "B0000000A0", "title": "A key"}'}))
+    assert run(graph, "kg", "quarantine", *where, "--take-back", str(rows)) == {"mended": 1}
+    assert [b["quarantined"] for b in run(graph, *ingest)["books"]] == [0, 0, 0]
+
+
 @pytest.mark.parametrize("dataset", ["books", "movies"])
 def test_a_missing_raw_file_is_named_with_its_place_and_its_publisher(
     dataset: str, tmp_path: Path
