@@ -201,7 +201,7 @@ def ingest(
 ) -> None:  # fmt: skip
     """Load a data set, go on with an interrupted load, or confirm that nothing changed."""
     from personarec import console
-    from personarec.commands import (
+    from personarec.commands.ingest import (
         Wanted,
         ingest_data_set,
         print_enriched,
@@ -247,7 +247,7 @@ def quarantine(
 ) -> None:  # fmt: skip
     """Rows that the last ingest of a data set set aside, with reasons; and their way back."""
     from personarec import console
-    from personarec.commands import (
+    from personarec.commands.review import (
         print_quarantine,
         quarantine_document,
         take_back_rows,
@@ -285,7 +285,12 @@ def links(
 ) -> None:  # fmt: skip
     """Links of items to DBpedia: how good they look, and a person's corrections."""
     from personarec import console
-    from personarec.commands import correct_links, link_document, print_corrected, print_links
+    from personarec.commands.review import (
+        correct_links,
+        link_document,
+        print_corrected,
+        print_links,
+    )
 
     if accept or reject:
         corrected = correct_links(home, dataset, accept, reject)
@@ -303,7 +308,7 @@ def links(
 def remove(dataset: str, yes: bool, graph: str | None, home: Path, as_json: bool) -> None:
     """Take one data set out of the graph, with its stage; its run directories stay."""
     from personarec import console
-    from personarec.commands import print_removed, remove_data_set
+    from personarec.commands.graph import print_removed, remove_data_set
 
     with _open(graph, home) as store:
         result = remove_data_set(store, dataset, home, confirmed=yes)
@@ -317,7 +322,7 @@ def stats(dataset: str | None, graph: str | None, home: Path, as_json: bool) -> 
     """How many nodes and relations there are, and the ledger of loads."""
     from kg.ingest import stats as collect
     from personarec import console
-    from personarec.commands import print_stats
+    from personarec.commands.graph import print_stats
 
     with _open(graph, home) as store:
         found = collect(store, _loaded(store, dataset) if dataset else None)
@@ -362,7 +367,7 @@ def export(
 ) -> None:  # fmt: skip
     """A data set as RecBole's atomic files, as Parquet or as N-Triples."""
     from personarec import console
-    from personarec.commands import export_to, print_exported
+    from personarec.commands.graph import export_to, print_exported
 
     if interactions and form != "ntriples":
         raise click.UsageError("--interactions is for --format ntriples; the others have them")
@@ -383,7 +388,7 @@ def query(
     """Run a Cypher query that reads."""
     from kg.store.query import read_only_query
     from personarec import console
-    from personarec.commands import parse_parameters
+    from personarec.commands.graph import parse_parameters
 
     parameters = parse_parameters(param)
     with _open(graph, home) as store:
@@ -399,7 +404,7 @@ def query(
 def schema(graph: str | None, home: Path, as_json: bool) -> None:
     """Node and relation types, with their properties."""
     from personarec import console
-    from personarec.commands import print_schema, schema_document
+    from personarec.commands.graph import print_schema, schema_document
 
     console.print_json(schema_document()) if as_json else print_schema()
 
@@ -414,7 +419,7 @@ def neighbours(
 ) -> None:
     """Users whose persona is nearest to USER's, and what they share."""
     from personarec import console
-    from personarec.commands import find_neighbours, print_neighbours
+    from personarec.commands.personas import find_neighbours, print_neighbours
 
     with _open(graph, home) as store:
         key, found = find_neighbours(store, _loaded(store, dataset), user, n)
@@ -436,7 +441,7 @@ def personas() -> None:
 def show(user: str, dataset: str | None, graph: str | None, home: Path, as_json: bool) -> None:
     """The persona of USER in words."""
     from personarec import console
-    from personarec.commands import persona_document, print_persona
+    from personarec.commands.personas import persona_document, print_persona
 
     with _open(graph, home) as store:
         document = persona_document(store, _loaded(store, dataset), user)
@@ -449,7 +454,7 @@ def show(user: str, dataset: str | None, graph: str | None, home: Path, as_json:
 def list_personas(dataset: str | None, graph: str | None, home: Path, as_json: bool) -> None:
     """Versions of the personas, and which one is current."""
     from personarec import console
-    from personarec.commands import persona_versions
+    from personarec.commands.personas import persona_versions
 
     with _open(graph, home) as store:
         rows = persona_versions(store, _loaded(store, dataset))
@@ -493,7 +498,7 @@ def train(
 ) -> None:  # fmt: skip
     """Graph, personas, write-back, retriever and its table with controls, for one data set."""
     from personarec import console
-    from personarec.commands import print_training, train_config, train_whole_way
+    from personarec.commands.train import print_training, train_config, train_whole_way
 
     config = train_config(refit, seeds, rows, epochs, threads)
     with _open(graph, home) as store:
@@ -516,7 +521,7 @@ def recommend(
 ) -> None:  # fmt: skip
     """The next items for USER, or for a session given by --items."""
     from personarec import console
-    from personarec.commands import print_recommended, recommend_for
+    from personarec.commands.recommend import print_recommended, recommend_for
 
     if (user is None) == (items is None):
         raise click.UsageError("give either USER or --items A,B,C")

@@ -30,7 +30,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 _FORKING = """
 import json, os, sys, traceback
-import arcadedb, cli, kg.ingest, kg.store, personarec.commands, personarec.datasets.manifest
+import arcadedb, cli, kg.ingest, kg.store, personarec.commands.train, personarec.datasets.manifest
 for line in sys.stdin:
     task = json.loads(line)
     child = os.fork()

@@ -74,7 +74,7 @@ def test_dependencies_point_downwards(package: str) -> None:
     ("package", "code", "wrong"),
     [
         ("kg", "import personarec", "personarec"),
-        ("kg", "import personarec.commands as c", "personarec"),
+        ("kg", "import personarec.commands.graph as c", "personarec"),
         ("kg", "from personarec.console import out", "personarec"),
         ("kg", "def f():\n    from personarec import console\n", "personarec"),
         ("kg", "if TYPE_CHECKING:\n    from personarec import console\n", "personarec"),
@@ -126,7 +126,7 @@ def test_help_loads_nothing_heavy() -> None:
 def test_the_graph_commands_load_no_torch() -> None:
     loaded = loaded_by(
         "import kg.ingest, kg.views, kg.views.personas, kg.views.transitions, kg.store\n"
-        "import kg.store.query, kg.loaders, personarec.commands, personarec.datasets.manifest"
+        "import kg.store.query, kg.loaders, personarec.commands.ingest, personarec.commands.train"
     )
     assert {"kg", "personarec", "neo4j", "polars"} <= loaded
     assert loaded & LEARNING == set()

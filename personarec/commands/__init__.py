@@ -1,0 +1,1 @@
+"""What each command does and how it shows it; ``cli.py`` holds their options only."""
