@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import shutil
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from glob import escape
 from pathlib import Path
+from typing import BinaryIO
 
 
 def partial_path(final: Path) -> Path:
@@ -20,6 +22,24 @@ def partial_path(final: Path) -> Path:
         if number.isdigit() and not _lives(int(number)):
             remove(left)
     return final.with_name(f"{final.name}.{os.getpid()}.partial")
+
+
+@contextmanager
+def written_whole(path: Path) -> Iterator[BinaryIO]:
+    """A file to write, which takes its place by rename, whole and on disk, if the block ends well.
+
+    Until then, and if the block fails, what was there before stays.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = partial_path(path)
+    try:
+        with partial.open("wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
 
 
 def remove(path: Path) -> None:

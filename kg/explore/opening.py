@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import unquote, urlsplit
 
 from kg.errors import ChangeSomethingError
 
@@ -45,14 +44,12 @@ def require_py2neo() -> None:
 def _on_server(uri: str, home: Path) -> ReadOnlyGraph:
     from kg.explore.read_only import ReadOnlyGraph
     from kg.store import connect
+    from kg.store.connect import credentials
 
     # The official driver looks first: py2neo tells a wrong password by a traceback.
     with connect(uri, home) as store:
         address, database = store.address, store.database
-    parts = urlsplit(uri)
-    user = unquote(parts.username or "") or os.environ.get("PERSONAREC_GRAPH_USER", "neo4j")
-    password = unquote(parts.password or "") or os.environ.get("PERSONAREC_GRAPH_PASSWORD", "")
-    return ReadOnlyGraph(address, database, user, password)
+    return ReadOnlyGraph(address, database, *credentials(uri))
 
 
 def _on_embedded(folder: Path) -> ReadOnlyGraph:

@@ -14,7 +14,7 @@ from kg.schema import (
     target_label,
 )
 from kg.store import GraphStore, statement
-from kg.views.export import batches
+from kg.views.export import batches, read_columns
 
 Pair = tuple[str, str]
 
@@ -55,7 +55,7 @@ class DataSetReader:
         """Interactions by user, then time, then row."""
         query = statement("export_ratings", target=self.label)
         for part in self._parts("reading RATED", self.users):
-            users, items, ratings, rated, times, rows = self._columns(query, part)
+            users, items, ratings, rated, times, rows = read_columns(self.store, query, part)
             found = zip(users, times, rows, items, ratings, rated, strict=True)
             yield from sorted(
                 Rating(user, time, row, item, rating if is_rated else None)
@@ -76,7 +76,7 @@ class DataSetReader:
         relation, source, target = kind
         query = statement("export_relations", source=source, type=relation.name, target=target)
         for part in self._parts(f"reading {relation.name}", ids):
-            yield from sorted(zip(*self._columns(query, part), strict=True))
+            yield from sorted(zip(*read_columns(self.store, query, part), strict=True))
 
     def relations(
         self, kind: tuple[RelationType, str, str], ids: Sequence[str]
@@ -115,10 +115,3 @@ class DataSetReader:
             yield part
             done += len(part)
             self.progress(what, done, len(ids))
-
-    def _columns(self, query: Any, ids: list[str]) -> list[list[Any]]:
-        (columns,) = self.store.read(query, ids=ids)
-        # collect() drops nulls: unequal lengths would shift values to the wrong row.
-        if len({len(c) for c in columns}) != 1:
-            raise ValueError(f"{query.name}: columns of unequal length; a property is missing")
-        return columns

@@ -1,15 +1,16 @@
 """The journal of a load: how far it has come, on disk, so that a killed load goes on from there.
 
-It is written after each commit, by temporary file, fsync and rename. A lost entry costs time only:
+It is written after each commit, whole or not at all. A lost entry costs time only:
 the batch runs again, finds its rows in the graph and writes nothing.
 """
 
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
+
+from kg.partial import written_whole
 
 
 @dataclass
@@ -26,13 +27,8 @@ class Journal:
 
     def save(self, path: Path) -> None:
         """Replace the journal file, whole or not at all."""
-        # A name of this process: two may load the same content from one home folder.
-        partial = path.with_suffix(f".{os.getpid()}.tmp")
-        with partial.open("w", encoding="utf-8") as file:
-            json.dump(asdict(self), file)
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(path)
+        with written_whole(path) as file:
+            file.write(json.dumps(asdict(self)).encode())
 
     @classmethod
     def load_from(cls, path: Path) -> Journal | None:

@@ -7,7 +7,6 @@ the file: once the file itself is another, its mended rows are ignored.
 
 from __future__ import annotations
 
-import os
 import tempfile
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
@@ -23,7 +22,7 @@ from kg.loaders import loader
 from kg.loaders.lines import read_lines
 from kg.loaders.records import Interaction, Record, Rejected
 from kg.loaders.source_file import SourceFile
-from kg.partial import partial_path
+from kg.partial import written_whole
 
 FILE = "mended.jsonl"
 
@@ -182,12 +181,7 @@ def _stored(path: Path) -> list[Mended]:
 
 def _store(path: Path, rows: list[Mended]) -> int:
     kept = {(m.source, m.sha256, m.line): m for m in (*_stored(path), *rows)}
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = partial_path(path)
-    with partial.open("wb") as file:
+    with written_whole(path) as file:
         for row in sorted(kept.values()):
             file.write(orjson.dumps(row._asdict()) + b"\n")
-        file.flush()
-        os.fsync(file.fileno())
-    partial.replace(path)
     return len(kept)

@@ -12,14 +12,11 @@ from kg.ingest.spill import Spill
 from kg.ingest.stage import Books, Progress
 from kg.loaders import loader
 from kg.loaders.records import (
-    Abstract,
+    KEYS,
     Interaction,
     IriFact,
     Item,
     ItemFact,
-    ItemPair,
-    Label,
-    Link,
     Record,
     Rejected,
     UserFact,
@@ -70,23 +67,9 @@ def _records(
         yield from read_mended(source, mended)
 
 
-_KEYS = {
-    Interaction: 2,
-    Item: 1,
-    IriFact: 3,
-    ItemFact: 3,
-    ItemPair: 3,
-    UserFact: 3,
-    Link: 2,
-    Label: 1,
-    Abstract: 1,
-}
-"""How many of a record's first fields are keys of the graph."""
-
-
 def unusable(record: Any) -> str | None:
     """Why a record's keys cannot be keys of the graph, or None."""
-    for key in record[: _KEYS[type(record)]]:
+    for key in record[: KEYS[type(record)]]:
         if not key.strip():
             return "an empty key"
         if "\0" in key:

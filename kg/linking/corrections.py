@@ -15,7 +15,7 @@ from unicodedata import normalize
 
 from kg.errors import ChangeSomethingError
 from kg.ingest.stage import Stage
-from kg.linking.files import EFFECTIVE, LINKS, read_links, write_links, written_whole
+from kg.linking.files import EFFECTIVE, LINKS, read_links, write_links, written_table
 from kg.linking.link import Linked
 from kg.linking.staged import SOURCE_METHOD, read_items
 from kg.loaders.lines import read_lines
@@ -143,7 +143,7 @@ def store(folder: Path, given: list[Correction]) -> tuple[int, int]:
     with (folder / "corrections.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)  # two at once would lose one's corrections
         kept = _latest([*stored(folder), *given])
-        with written_whole(folder / CORRECTIONS, HEADER) as file:
+        with written_table(folder / CORRECTIONS, HEADER) as file:
             file.writelines("\t".join(c) + "\n" for c in kept)
         return len(kept), apply(folder)
 

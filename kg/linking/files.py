@@ -8,34 +8,29 @@ effective-links.tsv  links.tsv with the corrections applied; this one goes into 
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
+from io import TextIOWrapper
 from pathlib import Path
 from typing import TextIO
 
 from kg.errors import ChangeSomethingError
 from kg.linking.link import Answer, Linked, Unlinked
 from kg.loaders.links import LINKS_HEADER
+from kg.partial import written_whole
 
 LINKS, UNLINKED, EFFECTIVE = "links.tsv", "unlinked.tsv", "effective-links.tsv"
 UNLINKED_HEADER = ("item_id", "title", "reason", "best", "score")
 
 
 @contextmanager
-def written_whole(path: Path, header: tuple[str, ...]) -> Iterator[TextIO]:
+def written_table(path: Path, header: tuple[str, ...]) -> Iterator[TextIO]:
     """A tab-separated file to write, which appears under its name when the block ends well."""
-    partial = path.with_name(path.name + ".partial")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        with partial.open("w", encoding="utf-8", newline="\n") as file:
-            file.write("\t".join(header) + "\n")
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
+    with written_whole(path) as below:
+        file = TextIOWrapper(below, "utf-8", newline="\n")
+        file.write("\t".join(header) + "\n")
+        yield file
+        file.detach()  # writes what it holds; to close the file is not its part
 
 
 def write_answers(folder: Path, answers: Iterable[Answer]) -> Iterator[Answer]:
@@ -44,8 +39,8 @@ def write_answers(folder: Path, answers: Iterable[Answer]) -> Iterator[Answer]:
     The files appear when the last answer was taken; until then the old ones stay.
     """
     with ExitStack() as files:
-        unlinked = files.enter_context(written_whole(folder / UNLINKED, UNLINKED_HEADER))
-        links = files.enter_context(written_whole(folder / LINKS, LINKS_HEADER))
+        unlinked = files.enter_context(written_table(folder / UNLINKED, UNLINKED_HEADER))
+        links = files.enter_context(written_table(folder / LINKS, LINKS_HEADER))
         for answer in answers:
             file = links if isinstance(answer, Linked) else unlinked
             file.write(_line(answer))
@@ -55,7 +50,7 @@ def write_answers(folder: Path, answers: Iterable[Answer]) -> Iterator[Answer]:
 def write_links(path: Path, links: Iterable[Linked]) -> int:
     """Write a file of links; how many."""
     count = 0
-    with written_whole(path, LINKS_HEADER) as file:
+    with written_table(path, LINKS_HEADER) as file:
         for found in links:
             file.write(_line(found))
             count += 1

@@ -14,7 +14,7 @@ from typing import Any
 
 import orjson
 
-from kg.loaders.lines import read_lines, rejected
+from kg.loaders.lines import read_lines, read_records, rejected
 from kg.loaders.parquet import read_rows
 from kg.loaders.records import Interaction, Record, Rejected
 
@@ -29,15 +29,7 @@ MAX_LITERAL = 256 * 1024
 
 def read_reviews(path: Path) -> Iterator[Record | Rejected]:
     """One interaction a line; review texts are left out (those of held-out reviews would leak)."""
-    for line in read_objects(path, REVIEW_KEYS):
-        if isinstance(line, Rejected):
-            yield line
-            continue
-        number, review, text = line
-        try:
-            yield _interaction(number, review)
-        except ValueError as error:
-            yield rejected(number, str(error), text)
+    return read_records(read_objects(path, REVIEW_KEYS), _interaction)
 
 
 def read_objects(
@@ -90,7 +82,7 @@ def _parsed(text: str) -> Any:
     return content
 
 
-def _interaction(row: int, review: dict[str, Any]) -> Interaction:
+def _interaction(row: int, review: dict[str, Any]) -> tuple[Interaction]:
     # A Parquet file of several forms has the columns of all, empty where they are not a row's own.
     if "user_id" in review and review.get("reviewerID") is None:
         user, rating, time, unit = "user_id", "rating", "timestamp", 1000
@@ -98,7 +90,7 @@ def _interaction(row: int, review: dict[str, Any]) -> Interaction:
         user, rating, time, unit = "reviewerID", "overall", "unixReviewTime", 1
     stars = None if review.get(rating) is None else float(_number(review, rating))
     seconds = int(_number(review, time)) // unit
-    return Interaction(_key(review, user), item_key(review), stars, seconds, row)
+    return (Interaction(_key(review, user), item_key(review), stars, seconds, row),)
 
 
 def _number(review: dict[str, Any], name: str) -> int | float:

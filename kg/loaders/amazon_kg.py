@@ -14,7 +14,7 @@ import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from kg.loaders.lines import read_lines, rejected
+from kg.loaders.lines import read_lines, read_records, rejected
 from kg.loaders.prefixes import resource_iri
 from kg.loaders.records import Interaction, IriFact, Item, ItemFact, Label, Record, Rejected
 from kg.loaders.tsv import number, required, whole
@@ -130,6 +130,10 @@ def _of_length(cells: list[str], length: int) -> list[str]:
 
 
 def _read(path: Path, parse: Parse) -> Iterator[Record | Rejected]:
+    return read_records(_rows(path), parse)
+
+
+def _rows(path: Path) -> Iterator[tuple[int, list[str], str] | Rejected]:
     for line in read_lines(path):
         if isinstance(line, Rejected):
             yield line
@@ -137,8 +141,8 @@ def _read(path: Path, parse: Parse) -> Iterator[Record | Rejected]:
         row, text = line
         try:
             cells = next(csv.reader([text], delimiter="\t" if "\t" in text else ","), [])
-            if row == 1 and cells and {c.strip().lower() for c in cells} <= HEADER_WORDS:
-                continue
-            yield from list(parse(row, cells))  # all of a row or nothing
-        except (ValueError, csv.Error) as error:
+        except csv.Error as error:
             yield rejected(row, str(error), text)
+            continue
+        if row > 1 or not cells or {c.strip().lower() for c in cells} - HEADER_WORDS:
+            yield row, cells, text

@@ -5,15 +5,15 @@ from __future__ import annotations
 import bz2
 import gzip
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from io import BufferedIOBase, BufferedReader, RawIOBase
 from pathlib import Path
-from typing import IO, Any, cast
+from typing import IO, Any, TypeVar, cast
 
 import zstandard
 
-from kg.loaders.records import Rejected
+from kg.loaders.records import Record, Rejected
 from kg.loaders.source_file import at_line
 
 MAX_LINE = 8 * 1024 * 1024  # bytes; also the most that one database message may hold
@@ -21,6 +21,7 @@ SHOWN = 200  # characters of a rejected line that are kept
 PACKED_CHUNK = 256
 """Packed bytes unpacked at a time: 256 bytes of zstd can become 8 MB, and no call caps that."""
 UNPACKED_CHUNK = 1024 * 1024  # bytes unpacked at most at a time, where a call caps it
+Content = TypeVar("Content")
 
 
 def rejected(line: int, reason: str, text: str = "") -> Rejected:
@@ -51,6 +52,30 @@ def read_lines(path: Path) -> Iterator[tuple[int, str] | Rejected]:
             yield rejected(number + 1, f"compressed file cut short after line {number}")
         except BROKEN as error:
             yield rejected(number + 1, f"compressed file broken after line {number}: {error}")
+
+
+def read_records(
+    rows: Iterable[tuple[int, Content, str] | Rejected],
+    parse: Callable[[int, Content], Iterable[Record]],
+) -> Iterator[Record | Rejected]:
+    """The records of each row, all of them or none.
+
+    Args:
+        rows: (line number, content, text to show of it), or a line that was set aside already.
+        parse: makes records of a line's number and content, or raises ValueError with what is
+            wrong; the line is then set aside.
+    """
+    for row in rows:
+        if isinstance(row, Rejected):
+            yield row
+            continue
+        number, content, text = row
+        try:
+            records = list(parse(number, content))
+        except ValueError as error:
+            yield rejected(number, str(error), text)
+        else:
+            yield from records
 
 
 @contextmanager

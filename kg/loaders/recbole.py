@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from kg.errors import ChangeSomethingError
-from kg.loaders.lines import read_lines, rejected
+from kg.loaders.lines import read_lines, read_records
 from kg.loaders.prefixes import resource_iri
 from kg.loaders.records import (
     Interaction,
@@ -248,18 +248,15 @@ def _read(path: Path, plan: Plan) -> Iterator[Record | Rejected]:
     text = first[1] if first and not isinstance(first, Rejected) else ""
     header = Header(path, text)
     parse = plan(header)
-    for line in lines:
-        if isinstance(line, Rejected):
-            yield line
-            continue
-        row, text = line
-        try:
-            cells = _cells(text)
-            if len(cells) != len(header.columns):
-                raise ValueError(f"{len(cells)} columns instead of {len(header.columns)}")
-            yield from list(parse(row, cells))  # all of a row or nothing
-        except ValueError as error:
-            yield rejected(row, str(error), text)
+
+    def of_text(row: int, text: str) -> Iterator[Record]:
+        cells = _cells(text)
+        if len(cells) != len(header.columns):
+            raise ValueError(f"{len(cells)} columns instead of {len(header.columns)}")
+        return parse(row, cells)
+
+    rows = (n if isinstance(n, Rejected) else (*n, n[1]) for n in lines)
+    yield from read_records(rows, of_text)
 
 
 def _cells(text: str) -> list[str]:

@@ -88,6 +88,19 @@ class Abstract(NamedTuple):
     text: str
 
 
+KEYS: dict[type, int] = {
+    Interaction: 2,
+    Item: 1,
+    IriFact: 3,
+    ItemFact: 3,
+    ItemPair: 3,
+    UserFact: 3,
+    Link: 2,
+    Label: 1,
+    Abstract: 1,
+}
+"""How many of a record's first fields are keys of the graph."""
+
 Record = Interaction | Item | IriFact | ItemFact | ItemPair | UserFact | Link | Label | Abstract
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from kg.errors import ChangeSomethingError
-from kg.loaders.lines import read_lines, rejected
+from kg.loaders.lines import read_lines, read_records, rejected
 from kg.loaders.records import Interaction, IriFact, Item, Record, Rejected
 
 INTERACTIONS_HEADER = ("user_id", "item_id", "rating", "timestamp")
@@ -46,15 +46,7 @@ def read_table(
 
     Raises ChangeSomethingError: the first line is another.
     """
-    for row in _rows(path, header):
-        if isinstance(row, Rejected):
-            yield row
-            continue
-        number, cells, text = row
-        try:
-            yield parse(number, cells)
-        except ValueError as error:
-            yield rejected(number, str(error), text)
+    return read_records(_rows(path, header), lambda row, cells: (parse(row, cells),))
 
 
 def required(value: str, name: str) -> str:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import gzip
 import hashlib
-import os
 import zlib
 from collections.abc import Mapping
 from pathlib import Path
@@ -17,7 +16,7 @@ from typing import Any, NamedTuple
 import orjson
 
 from kg.errors import ChangeSomethingError, one_line
-from kg.partial import partial_path, remove
+from kg.partial import written_whole
 
 
 class Term(NamedTuple):
@@ -79,15 +78,10 @@ class AnswerCache:
         document: dict[str, Any] = self._asked | {"query": query} | entry._asdict()
         document["rows"] = [{name: tuple(t) for name, t in row.items()} for row in entry.rows]
         path = self.path(query)
-        partial = partial_path(path)
         try:
-            with partial.open("wb") as file:
+            with written_whole(path) as file:
                 file.write(gzip.compress(orjson.dumps(document), compresslevel=3, mtime=0))
-                file.flush()
-                os.fsync(file.fileno())
-            partial.replace(path)
         except OSError as error:
-            remove(partial)
             raise ChangeSomethingError(
                 f"cannot keep an answer in {self.folder}: {one_line(error)}; make room or name "
                 "another cache folder, then run again"

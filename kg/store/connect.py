@@ -36,6 +36,15 @@ def connect(graph: str | None, home: Path) -> GraphStore:
     return _connect_server(graph) if graph else _open_embedded(home / "graph")
 
 
+def credentials(uri: str) -> tuple[str, str]:
+    """User and password of a server: those in its URI, else the environment's."""
+    parts = urlsplit(uri)
+    return (
+        unquote(parts.username or "") or os.environ.get("PERSONAREC_GRAPH_USER", "neo4j"),
+        unquote(parts.password or "") or os.environ.get("PERSONAREC_GRAPH_PASSWORD", ""),
+    )
+
+
 def _open_embedded(folder: Path) -> GraphStore:
     engine = EmbeddedEngine(folder)
     uri = f"bolt://127.0.0.1:{engine.port}"
@@ -63,13 +72,11 @@ def _connect_server(uri: str) -> GraphStore:
     host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
     # Rebuilt from its parts, so that a password in the URI reaches no message and no log.
     address = f"{parts.scheme}://{host}{port}"
-    user = unquote(parts.username or "") or os.environ.get("PERSONAREC_GRAPH_USER", "neo4j")
-    password = unquote(parts.password or "") or os.environ.get("PERSONAREC_GRAPH_PASSWORD", "")
     database = parts.path.strip("/") or os.environ.get("PERSONAREC_GRAPH_DATABASE", "neo4j")
     with translated_errors(address, database):
         driver = neo4j.GraphDatabase.driver(
             address,
-            auth=(user, password),
+            auth=credentials(uri),
             connection_timeout=CONNECT_TIMEOUT,
             connection_acquisition_timeout=ANSWER_TIMEOUT,
             max_transaction_retry_time=RETRY_TIME,

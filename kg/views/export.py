@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -111,16 +111,26 @@ def read_transitions(store: GraphStore, catalogue: Catalogue) -> list[sparse.csr
     return result
 
 
+def read_columns(store: GraphStore, query: Statement, ids: Sequence[str]) -> list[list[Any]]:
+    """The columns that a statement has collected for nodes by their keys.
+
+    Raises ValueError: columns of unequal length. ``collect()`` drops nulls, so a missing property
+    would shift the values after it to the wrong row.
+    """
+    columns: list[list[Any]]
+    (columns,) = store.read(query, ids=ids)
+    if len({len(c) for c in columns}) != 1:
+        raise ValueError(f"{query.name}: columns of unequal length; a property is missing")
+    return columns
+
+
 def _columns(
     store: GraphStore, query: Statement, ids: Sequence[str], width: int
 ) -> list[list[str]]:
     columns: list[list[str]] = [[] for _ in range(width)]
     # Two at a time: the server reads one batch while the driver unpacks the other.
     with ThreadPoolExecutor(2) as pool:
-        for (found,) in pool.map(lambda part: store.read(query, ids=part), batches(ids)):
-            # collect() drops nulls: unequal lengths would shift values to the wrong row.
-            if len({len(c) for c in found}) != 1:
-                raise ValueError(f"{query.name}: columns of unequal length; a property is missing")
+        for found in pool.map(lambda part: read_columns(store, query, part), batches(ids)):
             for column, values in zip(columns, found, strict=True):
                 column.extend(values)
     return columns

@@ -17,12 +17,12 @@ from kg.ingest.sources import DataSetSources, Source
 from kg.loaders import LOADERS, loader
 from kg.loaders.lines import SHOWN
 from kg.loaders.records import (
+    KEYS,
     Interaction,
     IriFact,
     Item,
     ItemFact,
     ItemPair,
-    Label,
     Link,
     Record,
     Rejected,
@@ -71,7 +71,7 @@ ROWS: dict[str, tuple[str, type]] = {
     "s3rec-sequences": ("u{0} i{0}\n", Interaction),
 }
 WHOLE_DOCUMENT = {"s3rec-attributes"}
-RECORDS = (Interaction, Item, IriFact, ItemFact, ItemPair, UserFact, Link, Label)
+RECORDS = tuple(KEYS)
 
 every_loader = pytest.mark.parametrize("name", sorted(LOADERS))
 every_line_loader = pytest.mark.parametrize("name", sorted(ROWS))

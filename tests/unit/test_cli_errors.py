@@ -312,9 +312,9 @@ import cli
 cli.STOP_SECONDS = 1.0
 @cli.cli.command()
 def deaf():
-    print("on", flush=True)
     while True:
         try:
+            print("on", flush=True)
             time.sleep(60)
         except KeyboardInterrupt:
             pass

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from pathlib import Path
 
@@ -33,9 +32,9 @@ def test_the_latest_save_is_what_is_read_and_nothing_else_stays(tmp_path: Path) 
     assert [p.name for p in tmp_path.iterdir()] == ["journal.json"]
 
 
-@pytest.mark.parametrize("failing", ["fsync", "dump"])
+@pytest.mark.parametrize("failing", [(os, "fsync"), (Path, "replace")])
 def test_a_save_that_fails_leaves_the_one_before(
-    failing: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    failing: tuple[object, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "journal.json"
     Journal("l", "h", 1, 100).save(path)
@@ -44,7 +43,7 @@ def test_a_save_that_fails_leaves_the_one_before(
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr(os if failing == "fsync" else json, failing, full)
+        patch.setattr(*failing, full)
         with pytest.raises(OSError, match="No space left"):
             Journal("l", "h", 2, 200).save(path)
     assert Journal.load_from(path) == Journal("l", "h", 1, 100)
