@@ -28,6 +28,7 @@ class Role(Enum):
     ITEM = "item"
     ENTITY = "entity"
     LEDGER = "ledger"
+    DERIVED = "derived"
 
 
 @dataclass(frozen=True)
@@ -169,6 +170,23 @@ NODE_TYPES: tuple[NodeType, ...] = (
             Property("fitted", "string", "interactions it was made from"),
             Property("sequence", "integer", "rises by one with each version of a data set"),
             Property("status", "string", "writing, complete or removing"),
+            Property("agreement", "float", "agreement of its prototypes over redrawn readers"),
+        ),
+    ),
+    NodeType(
+        "PersonaPrototype",
+        Role.DERIVED,
+        "A kind of reader: a cluster of the personas of one version.",
+        (
+            _ID,
+            _DATASET,
+            Property("model", "string", "id of the PersonaModel it belongs to"),
+            Property("name", "string", "its most characteristic facts, in words"),
+            Property("rank", "integer", "1 for the one with most readers"),
+            Property("size", "integer", "readers it is the strongest prototype of"),
+            Property("x", "float", "place on the map of personas"),
+            Property("y", "float", "place on the map of personas"),
+            *_PROVENANCE,
         ),
     ),
 )
@@ -268,6 +286,32 @@ RELATION_TYPES: tuple[RelationType, ...] = (
             Property("model", "string", "id of the PersonaModel"),
             Property("relation", "string", "through which relation items carry the fact"),
             Property("weight", "float", "share of the persona's length, 0 to 1"),
+            *_PROVENANCE,
+        ),
+        derived=True,
+    ),
+    RelationType(
+        "RESEMBLES",
+        ("User",),
+        ("PersonaPrototype",),
+        "How much of a prototype is in a user's persona.",
+        properties=(
+            Property("weight", "float", "share of the prototype, 0 to 1; a user's add up to 1"),
+            *_PROVENANCE,
+        ),
+        derived=True,
+    ),
+    RelationType(
+        "CHARACTERISED_BY",
+        ("PersonaPrototype",),
+        tuple(n.label for n in NODE_TYPES if n.role in (Role.ENTITY, Role.ITEM)),
+        "A fact that a prototype's readers lean to more often than readers at large.",
+        properties=(
+            Property("relation", "string", "through which relation items carry the fact"),
+            Property("share", "float", "share of the prototype's readers that lean to it"),
+            Property("lift", "float", "that share over the share among all readers"),
+            Property("p", "float", "chance of such a share by luck (Benjamini-Hochberg)"),
+            Property("rank", "integer", "1 for the most characteristic"),
             *_PROVENANCE,
         ),
         derived=True,

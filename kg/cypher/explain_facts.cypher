@@ -1,9 +1,9 @@
-// purpose: Paths from items read to an item through a fact they share.
-// parameters: read (list of string), item (string), derived (list of string)
-// columns: source, sourceTitle, relation, fact, factName, target
+// purpose: Which of some items have which of some facts.
+// parameters: items, types, facts (lists of string)
+// columns: item, relation, fact, name
 // mode: read
-MATCH (b:{{label}} {id: $item})-[q]->(e)<-[p]-(a:{{label}})
-WHERE a.id IN $read AND type(p) = type(q) AND NOT type(p) IN $derived
-RETURN a.id AS source, a.title AS sourceTitle, type(p) AS relation, e.id AS fact,
-  coalesce(e.name, e.title, e.id) AS factName, b.id AS target
-ORDER BY source, relation, fact
+UNWIND $items AS item
+MATCH (i:{{label}} {id: item})-[r]->(e)
+WHERE type(r) IN $types AND e.id IN $facts
+RETURN i.id AS item, type(r) AS relation, e.id AS fact, coalesce(e.name, e.title, e.id) AS name
+ORDER BY item, relation, fact

@@ -2,4 +2,5 @@
 // parameters: -
 // columns: dataset, index, property
 // mode: read
-MATCH (m:PersonaModel) RETURN m.dataset AS dataset, m.index AS index, m.property AS property
+MATCH (m:PersonaModel) WHERE m.index IS NOT NULL
+RETURN m.dataset AS dataset, m.index AS index, m.property AS property

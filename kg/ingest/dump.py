@@ -2,8 +2,8 @@
 
 A line is ``["node", label, id, properties]`` or ``["relation", type, source label, source id,
 target label, target id, properties]``. Volatile properties (load ids) and the ledger are left out;
-derived content (personas, preferences, transitions) too unless asked for, because it belongs to a
-training and not to a load.
+derived content (personas, preferences, prototypes, transitions) too unless asked for, because it
+belongs to a training and not to a load.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ def dump(
         store: the graph.
         dataset: leave out what does not belong to this data set: other data sets' users and items
             with their relations, and entities that none of its items has.
-        derived: include personas, preferences and transitions.
+        derived: include personas, preferences, prototypes and transitions.
     """
     relations: list[bytes] = []
     reached: set[tuple[str, str]] = set()
@@ -43,6 +43,8 @@ def dump(
     nodes: list[bytes] = []
     for node in NODE_TYPES:
         if node.role is Role.LEDGER and not (derived and node.label == "PersonaModel"):
+            continue
+        if node.role is Role.DERIVED and not derived:
             continue
         for key, properties in store.read(statement("dump_nodes", label=node.label)):
             owner = properties.get("dataset")

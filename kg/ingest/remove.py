@@ -27,7 +27,7 @@ RELATIONS = 5_000  # relations a transaction, more only where one node alone has
 PERSONS_WORK = ("corrections.tsv", "mended.jsonl")
 """Files of a data set's folder that a removal leaves: nobody could make them again."""
 
-_OWN = tuple(n.label for n in NODE_TYPES if n.role in (Role.USER, Role.ITEM))
+_OWN = tuple(n.label for n in NODE_TYPES if n.role in (Role.USER, Role.ITEM, Role.DERIVED))
 _SHARED = tuple(n.label for n in NODE_TYPES if n.role in (Role.ENTITY, Role.ITEM))
 
 

@@ -43,7 +43,7 @@ def stats(store: GraphStore, dataset: str | None = None) -> dict[str, Any]:
     for node in NODE_TYPES:
         if dataset is None:
             rows = store.read(statement("count_nodes", label=node.label))
-        elif node.role in (Role.USER, Role.ITEM) or node.label in ("Load", "PersonaModel"):
+        elif node.role is not Role.ENTITY and node.label != "DataSet":
             rows = store.read(statement("count_data_set_nodes", label=node.label), dataset=dataset)
         else:
             continue

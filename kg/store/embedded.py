@@ -9,7 +9,8 @@ import secrets
 import shutil
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
@@ -108,6 +109,7 @@ class EmbeddedEngine:
                 f"{self.folder / 'log'}, or move the folder away and ingest again"
             ) from error
         self._database.set_wal_flush(WAL_FLUSH)
+        self._set_limit(0)  # a process killed in a limited query leaves its limit in the files
         _write_atomically(self.folder / "bolt.json", json.dumps({"port": port, "pid": os.getpid()}))
         return port
 
@@ -160,6 +162,24 @@ class EmbeddedEngine:
             marker.unlink()
             _sync(self.folder)
             return True
+
+    @contextmanager
+    def limited(self, seconds: float) -> Iterator[None]:
+        """Stop statements that begin meanwhile after a time, where this process runs the engine.
+
+        The engine has one limit for all; what else begins meanwhile is under it too.
+        """
+        if self._database is None:
+            yield
+            return
+        self._set_limit(seconds)
+        try:
+            yield
+        finally:
+            self._set_limit(0)
+
+    def _set_limit(self, seconds: float) -> None:
+        self._sql(f"ALTER DATABASE `arcadedb.command.timeout` {int(1000 * seconds)}")
 
     def _sql(self, text: str) -> None:
         if self._database is None:

@@ -6,7 +6,7 @@ import logging
 import random
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import neo4j
@@ -50,6 +50,8 @@ class Dialect(Protocol):
 
     def fill(self, work: Callable[[Filling], None]) -> bool: ...
 
+    def limited(self, seconds: float) -> AbstractContextManager[None]: ...
+
     def close(self) -> None: ...
 
 
@@ -71,6 +73,9 @@ class Neo4jDialect:
 
     def fill(self, work: Callable[[Filling], None]) -> bool:
         return False
+
+    def limited(self, seconds: float) -> AbstractContextManager[None]:
+        return nullcontext()  # the server itself keeps to the transaction's time
 
     def close(self) -> None:
         pass
@@ -120,8 +125,12 @@ class GraphStore:
         """Run a write statement in a transaction of its own."""
         return self.transaction(lambda tx: tx.execute(query, **parameters))
 
-    def transaction(self, work: Callable[[Transaction], T], *, read: bool = False) -> T:
+    def transaction(
+        self, work: Callable[[Transaction], T], *, read: bool = False, seconds: float | None = None
+    ) -> T:
         """Run ``work`` in one managed transaction; it may run more than once.
+
+        A Neo4j server stops it after ``seconds``, where they are given.
 
         Raises:
             TryAgainError: the server is away, or the outcome of the commit is unknown.
@@ -142,9 +151,10 @@ class GraphStore:
                 self.retries += tries > 1
                 return work(Transaction(tx))
 
+            bounded = neo4j.unit_of_work(timeout=seconds)(once) if seconds else once
             for attempt in range(CLASHES):
                 try:
-                    return run(once)
+                    return run(bounded)
                 except IncompleteCommit:
                     # Whether it was committed nobody knows; all work is safe to repeat.
                     if attempt == CLASHES - 1:
@@ -172,14 +182,25 @@ class GraphStore:
             return self._dialect.fill(work)
 
     def read_text(
-        self, text: str, parameters: dict[str, Any], limit: int
+        self,
+        text: str,
+        parameters: dict[str, Any],
+        limit: int,
+        seconds: float | None = None,
     ) -> tuple[list[str], list[Row]]:
-        """Run a reader's own query text; column names and at most ``limit`` rows."""
+        """Run a reader's own query text; column names and at most ``limit`` rows.
+
+        The engine stops a query that takes more than ``seconds``, where they are given; an embedded
+        engine that another process runs does not.
+        """
 
         def work(tx: Transaction) -> tuple[list[str], list[Row]]:
             return tx.text(text, parameters, limit)
 
-        return self.transaction(work, read=True)
+        if seconds is None:
+            return self.transaction(work, read=True)
+        with translated_errors(self.address, self.database), self._dialect.limited(seconds):
+            return self.transaction(work, read=True, seconds=seconds)
 
     def ensure_schema(self) -> None:
         """Create the unique constraint of every label (before the first row, or loads crawl)."""

@@ -69,9 +69,13 @@ EMBEDDED_REFUSES: tuple[tuple[re.Pattern[str], str, str], ...] = tuple(
 
 
 def read_only_query(
-    store: GraphStore, text: str, parameters: dict[str, object], limit: int
+    store: GraphStore,
+    text: str,
+    parameters: dict[str, object],
+    limit: int,
+    seconds: float | None = None,
 ) -> tuple[list[str], list[Row]]:
-    """Run a reader's query; (column names, at most ``limit`` rows).
+    """Run a reader's query; (column names, at most ``limit`` rows), within ``seconds`` if given.
 
     Raises:
         ChangeSomethingError: the query writes, or is one the embedded engine may answer wrongly
@@ -88,7 +92,7 @@ def read_only_query(
                     f"the embedded engine may answer {what} wrongly; {rewrite} "
                     "(or use --graph with a Neo4j server)"
                 )
-    return store.read_text(text, parameters, limit)
+    return store.read_text(text, parameters, limit, seconds)
 
 
 def _without_literals(text: str) -> str:

@@ -1,8 +1,9 @@
 """Personas in the graph: versions written beside each other, one of them current.
 
 The dense vector is a property of the user named after its version, under a vector index of its own;
-the strongest facts are PREFERS relations that carry the version's id. Readers follow the data set's
-``personaModel``; one small transaction moves it when all of a version is there.
+the strongest facts are PREFERS relations that carry the version's id. Personas that are themselves
+lists of facts have no vector. Readers follow the data set's ``personaModel``; one small transaction
+moves it when all of a version is there, its prototypes too.
 """
 
 from __future__ import annotations
@@ -20,8 +21,13 @@ from kg.ingest.stage import Progress
 from kg.ingest.tables import RelationKind, RelationRow, Writer
 from kg.store import GraphStore, statement
 from kg.views.export import batches, read_users
+from kg.views.prototypes import Prototypes, delete_prototypes, write_prototypes
 
 USERS = 500  # users a transaction
+VECTOR_BYTES = 4_000_000  # of vectors a message
+MOST_DIMENSIONS = 4096
+"""Most that a vector index of Neo4j has; held to on the embedded engine too, so that personas made
+on one fit the other."""
 KEPT_VERSIONS = 2  # the current one and the one before, for readers that began with it
 
 
@@ -30,7 +36,7 @@ class PersonaModel:
     """One version of a data set's personas.
 
     ``fitted`` says of which interactions it was made; ``id`` holds a hash of content, so the same
-    personas are the same version.
+    personas are the same version. ``dimension`` is 0 for personas that are lists of facts alone.
     """
 
     id: str
@@ -49,6 +55,11 @@ class PersonaModel:
     def index(self) -> str:
         """Name of the vector index over the property."""
         return f"{self.property_name}_vector"
+
+    @property
+    def place_name(self) -> str:
+        """Name of the user property that holds the place on the map of personas."""
+        return f"{self.property_name}_place"
 
 
 @dataclass(frozen=True)
@@ -69,6 +80,7 @@ def write_personas(
     vectors: NDArray[np.float32],
     preferences: Sequence[Preference],
     progress: Progress,
+    prototypes: Prototypes | None = None,
 ) -> None:
     """Write a version, where it is not there yet, and make it current.
 
@@ -79,13 +91,14 @@ def write_personas(
         vectors: float32, shape (n, dimension), finite and not zero.
         preferences: strongest facts, any order.
         progress: called with users done.
+        prototypes: kinds of readers among them, where there are any.
 
     Raises:
-        ChangeSomethingError: vectors of another shape, with NaN or infinity, or zero.
+        ChangeSomethingError: vectors of another shape, with NaN or infinity, zero, or too long.
     """
     check_vectors(model, users, vectors)
     if model not in versions(store, model.dataset):
-        _write_version(store, model, users, vectors, preferences, progress)
+        _write_version(store, model, users, vectors, preferences, progress, prototypes)
     use_personas(store, model.dataset, model.id)
     _remove_old(store, model.dataset)
 
@@ -100,6 +113,13 @@ def check_vectors(model: PersonaModel, users: Sequence[str], vectors: NDArray[np
             f"personas of {model.id}: shape {vectors.shape} instead of "
             f"({len(users)}, {model.dimension}); train them again"
         )
+    if model.dimension > MOST_DIMENSIONS:
+        raise ChangeSomethingError(
+            f"personas of {model.id}: {model.dimension} dimensions, and a vector index holds at "
+            f"most {MOST_DIMENSIONS}; nothing was written; train with a smaller --dim"
+        )
+    if not model.dimension:
+        return
     bad = ~np.isfinite(vectors).all(axis=1) | ~vectors.any(axis=1)
     if bad.any():
         raise ChangeSomethingError(
@@ -115,24 +135,40 @@ def _write_version(
     vectors: NDArray[np.float32],
     preferences: Sequence[Preference],
     progress: Progress,
+    prototypes: Prototypes | None,
 ) -> None:
     store.ensure_schema()
     sequence = max((m.sequence for m in _records(store, model.dataset)), default=0) + 1
-    properties = {k: v for k, v in asdict(model).items() if k != "id"} | {
-        "property": model.property_name,
-        "index": model.index,
-        "sequence": sequence,
-    }
+    properties = {k: v for k, v in asdict(model).items() if k != "id"} | {"sequence": sequence}
+    if model.dimension:
+        properties |= {"property": model.property_name, "index": model.index}
+    if prototypes is not None:
+        properties["agreement"] = round(prototypes.agreement, 6)
     _set_status(store, model, "writing", properties)
+    if model.dimension:
+        _write_vectors(store, model, users, vectors, progress)
+    _write_preferences(store, model, preferences, progress)
+    if prototypes is not None:
+        write_prototypes(store, model, users, prototypes, progress)
+    if model.dimension:
+        store.create_vector_index(model.index, "User", model.property_name, model.dimension)
+    _set_status(store, model, "complete")
+
+
+def _write_vectors(
+    store: GraphStore,
+    model: PersonaModel,
+    users: Sequence[str],
+    vectors: NDArray[np.float32],
+    progress: Progress,
+) -> None:
     write = statement("write_vectors", property=model.property_name)
+    size = max(1, min(USERS, VECTOR_BYTES // (9 * model.dimension)))  # a number takes 9 bytes
     done = 0
-    for part in batches(range(len(users)), USERS):
+    for part in batches(range(len(users)), size):
         rows = [{"id": users[i], "vector": vectors[i].tolist()} for i in part]
         store.write(write, rows=rows)
         progress("writing personas", done := done + len(part), len(users))
-    _write_preferences(store, model, preferences, progress)
-    store.create_vector_index(model.index, "User", model.property_name, model.dimension)
-    _set_status(store, model, "complete")
 
 
 def _set_status(
@@ -236,7 +272,9 @@ def _remove_old(store: GraphStore, dataset: str) -> None:
         for part in batches(users, USERS):
             store.write(statement("delete_preferences"), ids=part, model=model.id)
             store.write(statement("remove_vectors", property=model.property_name), ids=part)
-        store.drop_vector_index(model.index, "User", model.property_name)
+        delete_prototypes(store, model, users)
+        if model.dimension:
+            store.drop_vector_index(model.index, "User", model.property_name)
         store.write(statement("delete_persona_model"), id=model.id)
 
 
@@ -245,8 +283,13 @@ def read_personas(
 ) -> NDArray[np.float32]:
     """The stored vectors of ``users``: float32, shape (len(users), dimension).
 
-    Raises ChangeSomethingError when one is missing.
+    Raises ChangeSomethingError when one is missing, or when the version has none.
     """
+    if not model.dimension:
+        raise ChangeSomethingError(
+            f"personas {model.id} are lists of facts without a vector; for vectors run personarec "
+            f"personas train --dataset {model.dataset} --encoder propagation, then personas write"
+        )
     vectors = np.zeros((len(users), model.dimension), np.float32)
     position = {u: i for i, u in enumerate(users)}
     query = statement("read_vectors", property=model.property_name)
@@ -265,7 +308,10 @@ def read_personas(
 
 @dataclass(frozen=True)
 class Neighbour:
-    """A user with a near persona, and what both like."""
+    """A user with a near persona, and what both like.
+
+    ``cosine`` is that of the vectors; without vectors, as much of it as the strongest facts make.
+    """
 
     user: str
     cosine: float
@@ -274,7 +320,9 @@ class Neighbour:
 
 
 def neighbours(store: GraphStore, user: str, model: PersonaModel, n: int = 10) -> list[Neighbour]:
-    """Nearest users by persona, through the vector index, and the facts they share.
+    """Nearest users by persona, and the facts they share.
+
+    Through the vector index, or through shared facts where the version has no vectors.
 
     Args:
         store: the graph.
@@ -282,11 +330,16 @@ def neighbours(store: GraphStore, user: str, model: PersonaModel, n: int = 10) -
         model: persona version.
         n: how many.
     """
-    # More than asked for: the index is approximate, and the user itself is one of the answers.
-    rows = store.read(
-        statement("nearest_personas", property=model.property_name),
-        user=user, index=model.index, k=max(200, 2 * n),
-    )[:n]  # fmt: skip
+    if model.dimension:
+        # More than asked for: the index is approximate, and the user is itself an answer.
+        rows = store.read(
+            statement("nearest_personas", property=model.property_name),
+            user=user, index=model.index, k=max(200, 2 * n),
+        )[:n]  # fmt: skip
+        # The index scores (1 + cosine) / 2 on both engines.
+        rows = [[other, 2 * score - 1] for other, score in rows]
+    else:
+        rows = store.read(statement("nearest_preferences"), user=user, model=model.id, k=n)
     others = [r[0] for r in rows]
     shared: dict[str, list[dict[str, Any]]] = {o: [] for o in others}
     for other, relation, name, key, strength in store.read(
@@ -294,8 +347,7 @@ def neighbours(store: GraphStore, user: str, model: PersonaModel, n: int = 10) -
     ):
         shared[other].append({"relation": relation, "name": name, "id": key, "strength": strength})
     items = dict(store.read(statement("shared_items"), user=user, others=others))
-    # The index scores (1 + cosine) / 2 on both engines.
-    return [Neighbour(o, 2 * score - 1, shared[o], int(items.get(o, 0))) for o, score in rows]
+    return [Neighbour(o, cosine, shared[o], int(items.get(o, 0))) for o, cosine in rows]
 
 
 def preferences_of(store: GraphStore, user: str, model: PersonaModel) -> list[dict[str, Any]]:

@@ -1,46 +1,91 @@
-"""Personas of a data set: computed, written to the graph as a version, read back."""
+"""Personas of a data set: learned, saved, written to the graph as a version, read back."""
 
 from __future__ import annotations
 
 import hashlib
 import json
+import shutil
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
+from kg.errors import ChangeSomethingError
 from kg.ingest.stage import Progress
 from kg.store import GraphStore
+from kg.views import read_users
 from kg.views.personas import (
     PersonaModel,
     Preference,
+    check_vectors,
     current_model,
     read_personas,
+    use_personas,
+    versions,
     write_personas,
 )
+from kg.views.prototypes import Characteristic, Prototype, Prototypes
 from personarec.evaluation.leakage import refuse_leak
 from personarec.evaluation.sequences import Sequences
+from personarec.personas.encoder import TrainingData
 from personarec.personas.facts import FactModel
-from personarec.personas.propagation import fit_propagation
+from personarec.personas.registry import make_encoder
 from personarec.training.config import TrainConfig
 from personarec.training.data import FactColumn, GraphData
+from personarec.training.prototypes import make_prototypes
 
-PERSONA_FORMAT = 1
+if TYPE_CHECKING:
+    from personarec.personas.encoder import Encoder
+
+Vectors = NDArray[np.float32]
+
+PERSONA_FORMAT = 2
 """Raised whenever the same input would give other personas, so that they get a new version."""
 
 
+@dataclass(frozen=True)
+class Learned:
+    """A version of personas before it is in the graph.
+
+    Attributes:
+        model: the version.
+        users: their keys.
+        vectors: float32, shape (n_users, dimension); no columns for personas that are lists of
+            facts.
+        preferences: strongest facts.
+        prototypes: kinds of readers, where there are enough of them.
+    """
+
+    model: PersonaModel
+    users: tuple[str, ...]
+    vectors: Vectors
+    preferences: list[Preference]
+    prototypes: Prototypes | None
+
+
+def encoder_of(config: TrainConfig) -> Encoder:
+    """The encoder that a training names. Raises ChangeSomethingError for an unknown one."""
+    return make_encoder(config.encoder, **config.encoder_settings)
+
+
 def compute_personas(
-    data: GraphData, sequences: Sequences, facts: FactModel, config: TrainConfig
-) -> NDArray[np.float32]:
-    """The users' vectors, float32, shape (n_users, size), made of ``sequences`` and facts alone.
+    data: GraphData, sequences: Sequences, config: TrainConfig
+) -> Vectors | sparse.csr_array:
+    """The users' personas, shape (n_users, size), made of ``sequences`` and facts alone.
 
     Raises LeakError when a test item is among what they would be made of.
     """
     graph = data.training_graph(sequences)
     rated = graph.relations["User", "RATED", data.catalogue.label]
     refuse_leak("RATED relations that personas are made of", rated, data.split.test, "test")
-    dense = fit_propagation(graph, data.catalogue.label, facts.items, config.propagation)
-    return dense.personas(sequences)
+    # Settings may be chosen by validation items only where they are not learned from.
+    chosen_by = data.split.valid if sequences is data.split.train else None
+    visible = TrainingData(sequences, graph, data.catalogue.label, chosen_by, data.catalogue.titles)
+    return encoder_of(config).fit(visible).personas(sequences)
 
 
 def version_key(data: GraphData, sequences: Sequences, config: TrainConfig) -> str:
@@ -50,9 +95,11 @@ def version_key(data: GraphData, sequences: Sequences, config: TrainConfig) -> s
             [
                 PERSONA_FORMAT,
                 data.name,
-                config.propagation.model_dump(),
-                config.facts.model_dump(),
+                config.encoder,
+                encoder_of(config).model_dump(mode="json", serialize_as_any=True),
+                config.facts.model_dump(mode="json"),
                 config.preferences,
+                config.prototypes.model_dump(),
             ]
         ).encode()
     )
@@ -61,7 +108,64 @@ def version_key(data: GraphData, sequences: Sequences, config: TrainConfig) -> s
         digest.update(user.encode() + b"\n")
     for array in (sequences.indptr, sequences.items):
         digest.update(np.ascontiguousarray(array.astype("<i8")).tobytes())
-    return f"{data.name}-propagation-{digest.hexdigest()[:8]}"
+    return f"{data.name}-{config.encoder.replace(':', '-')}-{digest.hexdigest()[:8]}"
+
+
+def learn_personas(
+    store: GraphStore,
+    data: GraphData,
+    sequences: Sequences,
+    facts: FactModel,
+    config: TrainConfig,
+) -> Learned:
+    """Personas with their strongest facts and prototypes; nothing is written.
+
+    Raises:
+        LeakError: a test item is among what they would be made of.
+        ChangeSomethingError: the encoder gave vectors that a vector index would not take.
+    """
+    personas = compute_personas(data, sequences, config)
+    as_facts = facts.personas(sequences)
+    if isinstance(personas, sparse.csr_array):
+        vectors = np.zeros((len(data.users), 0), np.float32)
+        # The encoder's own list of facts, where it is one of the graph's facts.
+        if personas.shape[1] == len(data.fact_columns):
+            as_facts = personas
+    else:
+        vectors = np.asarray(personas, np.float32)
+    model = PersonaModel(
+        version_key(data, sequences, config),
+        data.name,
+        config.encoder,
+        vectors.shape[1],
+        config.fitted,
+        len(data.users),
+    )
+    check_vectors(model, data.users, vectors)
+    preferences = strongest_facts(data, as_facts, data.fact_columns, config.preferences)
+    prototypes = make_prototypes(store, data, sequences, personas, config.prototypes)
+    return Learned(model, data.users, vectors, preferences, prototypes)
+
+
+def write_learned(store: GraphStore, learned: Learned, progress: Progress) -> None:
+    """Write a version and make it current.
+
+    Raises ChangeSomethingError when the graph's users are others than those of the version.
+    """
+    if read_users(store, learned.model.dataset) != learned.users:
+        raise ChangeSomethingError(
+            f"personas {learned.model.id} were made of other users than those of data set "
+            f"{learned.model.dataset} now; run personarec personas train again"
+        )
+    write_personas(
+        store,
+        learned.model,
+        learned.users,
+        learned.vectors,
+        learned.preferences,
+        progress,
+        learned.prototypes,
+    )
 
 
 def store_personas(
@@ -71,23 +175,22 @@ def store_personas(
     facts: FactModel,
     config: TrainConfig,
     progress: Progress,
-) -> tuple[PersonaModel, NDArray[np.float32]]:
-    """Write the personas as the current version where they are not, and read them back.
+) -> tuple[PersonaModel, Vectors]:
+    """Make the personas the current version, learned and written where they are not there yet.
 
     Returns:
-        the version and the stored vectors, float32, shape (n_users, size).
+        the version and the stored vectors, float32, shape (n_users, dimension).
     """
     key = version_key(data, sequences, config)
-    model = current_model(store, data.name)
-    if model is None or model.id != key:
-        vectors = compute_personas(data, sequences, facts, config)
-        model = PersonaModel(
-            key, data.name, "propagation", vectors.shape[1], config.fitted, len(data.users)
-        )
-        preferences = strongest_facts(
-            data, facts.personas(sequences), data.fact_columns, config.preferences
-        )
-        write_personas(store, model, data.users, vectors, preferences, progress)
+    known = {m.id: m for m in versions(store, data.name)}
+    if key not in known:
+        write_learned(store, learn_personas(store, data, sequences, facts, config), progress)
+        known = {m.id: m for m in versions(store, data.name)}
+    model = known[key]
+    if model != current_model(store, data.name):
+        use_personas(store, data.name, key)
+    if not model.dimension:
+        return model, np.zeros((len(data.users), 0), np.float32)
     return model, read_personas(store, model, data.users)
 
 
@@ -116,3 +219,76 @@ def strongest_facts(
                 )
             )
     return result
+
+
+# -- saved in a folder -----------------------------------------------------------------------------
+
+
+def save_learned(folder: Path, learned: Learned, config: TrainConfig) -> None:
+    """Save a version in a folder, all of it or nothing; an earlier one there is replaced."""
+    import polars as pl
+    from safetensors.numpy import save_file
+
+    partial = folder.with_name(folder.name + ".tmp")
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
+    found = learned.prototypes
+    document = {
+        "format": PERSONA_FORMAT,
+        "model": asdict(learned.model),
+        "config": config.model_dump(mode="json"),
+        "users": learned.users,
+        "agreement": found.agreement if found else None,
+        "prototypes": [asdict(p) for p in found.prototypes] if found else None,
+    }
+    (partial / "personas.json").write_text(json.dumps(document, ensure_ascii=False), "utf-8")
+    arrays = {"vectors": learned.vectors}
+    if found:
+        arrays |= {"weights": found.weights, "places": found.places}
+    save_file(
+        {k: np.ascontiguousarray(v) for k, v in arrays.items()}, partial / "arrays.safetensors"
+    )
+    rows = [asdict(p) for p in learned.preferences]
+    pl.DataFrame(rows, schema=_PREFERENCE).write_parquet(partial / "preferences.parquet")
+    shutil.rmtree(folder, ignore_errors=True)
+    partial.rename(folder)
+
+
+def load_learned(folder: Path) -> Learned:
+    """A saved version. Raises ChangeSomethingError for one of another release."""
+    import polars as pl
+    from safetensors.numpy import load_file
+
+    document: Mapping[str, Any] = json.loads((folder / "personas.json").read_text("utf-8"))
+    if document["format"] != PERSONA_FORMAT:
+        raise ChangeSomethingError(
+            f"{folder} was saved by another release; run personarec personas train again"
+        )
+    arrays = load_file(folder / "arrays.safetensors")
+    prototypes = None
+    if document["prototypes"] is not None:
+        prototypes = Prototypes(
+            tuple(_prototype(p) for p in document["prototypes"]),
+            arrays["weights"],
+            arrays["places"],
+            document["agreement"],
+        )
+    rows = pl.read_parquet(folder / "preferences.parquet").iter_rows(named=True)
+    return Learned(
+        PersonaModel(**document["model"]),
+        tuple(document["users"]),
+        arrays["vectors"],
+        [Preference(**row) for row in rows],
+        prototypes,
+    )
+
+
+_PREFERENCE = {
+    "user": str, "label": str, "entity": str, "relation": str, "weight": float
+}  # fmt: skip
+
+
+def _prototype(saved: Mapping[str, Any]) -> Prototype:
+    x, y = saved["place"]
+    facts = tuple(Characteristic(**fact) for fact in saved["facts"])
+    return Prototype(saved["name"], saved["size"], (x, y), facts)

@@ -273,6 +273,26 @@ def test_nearest_readers_are_those_of_the_command(on_embedded: GraphStore) -> No
     ]
 
 
+def test_kinds_of_readers_are_those_of_the_commands(on_embedded: GraphStore) -> None:
+    from kg.views.personas import require_model
+    from kg.views.prototypes import prototypes_of_user, read_prototypes
+
+    model = require_model(on_embedded, "demo")
+    kinds = run(on_embedded, BY_TITLE["Kinds of readers"])
+    expected = [
+        (p.name, p.size, [f.name for f in p.facts[:3]]) for p in read_prototypes(on_embedded, model)
+    ]
+    assert [(k["name"], k["readers"], k["facts"]) for k in kinds] == expected
+    recipe = BY_TITLE["What kind of reader"]
+    own = prototypes_of_user(on_embedded, recipe.parameters["user"], model)
+    rows = run(on_embedded, recipe)
+    assert [(r["id"], r["weight"]) for r in rows] == [(o.id, o.weight) for o in own]
+    assert rows[0]["preferred"] > 0
+    for row in run(on_embedded, BY_TITLE["Items of a kind of reader"]):
+        assert row["prototype"] == rows[0]["name"]
+        assert 0 < row["share"] <= row["readers"] / row["everyone"] <= 1
+
+
 def walked(capsys: pytest.CaptureFixture[str]) -> list[str]:
     """Lines that the page's Python prints."""
     (code,) = re.findall(
@@ -307,7 +327,7 @@ def test_the_python_of_the_page_prints_the_same_on_both_engines(
 
 
 def test_each_recipe_says_what_it_answers() -> None:
-    assert 18 <= len(RECIPES) <= 30
+    assert 18 <= len(RECIPES) <= 32
     assert len(BY_TITLE) == len(RECIPES)
     for recipe in RECIPES:
         question = recipe.prose.split("\n\n")[0].replace("\n", " ")

@@ -24,7 +24,9 @@ class FakeStore:
         self.engine = engine
         self.ran: list[tuple[str, dict[str, object], int]] = []
 
-    def read_text(self, text: str, parameters: dict[str, object], limit: int) -> Any:
+    def read_text(
+        self, text: str, parameters: dict[str, object], limit: int, seconds: float | None
+    ) -> Any:
         self.ran.append((text, parameters, limit))
         return ["a"], [[1]]
 

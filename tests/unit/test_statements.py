@@ -27,7 +27,8 @@ PLACEHOLDERS = {
 
 # What people see as a list, and so must come in the same order each time.
 FOR_PEOPLE = {
-    "data_sets", "explain_facts", "explain_transitions", "loads", "nearest_personas",
+    "data_sets", "nearest_preferences", "prototype_facts", "prototype_readers", "prototype_weights",
+    "prototypes", "explain_facts", "explain_transitions", "loads", "nearest_personas",
     "persona_models", "sample_users", "shared_items", "shared_preferences", "show_persona",
 }  # fmt: skip
 TIE_BREAKS = {"id", "neighbour", "source", "fact"}
