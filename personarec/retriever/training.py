@@ -4,26 +4,34 @@ from __future__ import annotations
 
 import math
 import time
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import Literal
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 from torch import Tensor
 
 from personarec.evaluation.metrics import Scorer, rank_all
 from personarec.evaluation.sequences import Sequences
 from personarec.evaluation.splits import Split
-from personarec.retriever.batches import Batch, pad_right, training_batches
-from personarec.retriever.losses import full_softmax, sampled_softmax
-from personarec.retriever.popularity import item_counts
-from personarec.retriever.sasrec import SasRec, SasRecConfig
+from personarec.retriever.batches import pad_right
+from personarec.retriever.epochs import Trainer
+from personarec.retriever.parallel import Peers
+from personarec.retriever.sasrec import INITIAL_SCALE, SasRec, SasRecConfig
 
 CUTOFF = 10
 """Early stopping looks at NDCG at this rank."""
+
+Loss = Literal["softmax", "gbce"]
+
+
+class LeakWarning(UserWarning):
+    """A training may be shown what it is asked for."""
 
 
 class TrainingOptions(BaseModel):
@@ -46,13 +54,29 @@ class TrainingOptions(BaseModel):
     warmup: float = Field(default=0.1, gt=0, lt=1)
     """Share of the schedule in which the learning rate rises."""
     weight_decay: float = Field(default=0.0, ge=0)
+    loss: Loss = "softmax"
+    """``gbce``: generalised binary cross-entropy, on sampled negatives drawn uniformly."""
     negatives: int = Field(default=1024, ge=0)
     """Sampled negatives a batch shares; 0: the whole catalogue, exactly."""
     sampling_power: float = Field(default=0.5, ge=0)
     """Negatives are drawn in proportion to (count + 1) to this power; 0: uniformly."""
+    calibration: float = Field(default=0.75, ge=0, le=1)
+    """t of gBCE: 0 is plain binary cross-entropy, 1 gives unbiased probabilities."""
+    bfloat16: bool = False
+    """Products of the training in bfloat16: faster where the processor has units for them (AMX,
+    CUDA), slower where it has not; results then differ from one machine to the next."""
     threads: int | None = Field(default=1, ge=1)
     """Threads of torch while training; none: as torch is set. One, so that the same seed gives the
     same model on every machine, alone or beside others; more gain little on models this small."""
+
+    @model_validator(mode="after")
+    def _gbce_draws_uniformly(self) -> TrainingOptions:
+        if self.loss == "gbce" and (self.sampling_power or not self.negatives):
+            raise ValueError(
+                "gbce is calibrated for negatives drawn uniformly: set sampling_power to 0 and "
+                "negatives to 1 or more"
+            )
+        return self
 
 
 @dataclass(frozen=True)
@@ -80,11 +104,14 @@ class Trained:
         model: in evaluation mode, with the weights of ``best_epoch``.
         best_epoch: the epoch with the best validation NDCG@10, or the last without validation.
         history: one record per epoch.
+        rows: float32, shape (n_users, embedding_size), the users' tokens as trained, for fusion
+            ``rows``: the personas to rank known users with; anonymous sessions get their mean.
     """
 
     model: SasRec
     best_epoch: int
     history: tuple[EpochRecord, ...]
+    rows: NDArray[np.float32] | None = None
 
 
 @dataclass
@@ -94,12 +121,13 @@ class _Best:
     ndcg: float = -math.inf
     epoch: int = 0
     state: dict[str, Tensor] = field(default_factory=dict)
+    rows: NDArray[np.float32] | None = None
 
-    def offer(self, model: SasRec, epoch: int, ndcg: float) -> None:
+    def offer(self, trainer: Trainer, epoch: int, ndcg: float) -> None:
         """Keep a copy if it is better."""
         if ndcg > self.ndcg:
-            self.ndcg, self.epoch = ndcg, epoch
-            self.state = {name: value.clone() for name, value in model.state_dict().items()}
+            self.ndcg, self.epoch, self.rows = ndcg, epoch, _rows(trainer)
+            self.state = {k: value.clone() for k, value in trainer.model.state_dict().items()}
 
 
 def train(
@@ -111,11 +139,14 @@ def train(
     stop_after: int | None = None,
     personas: NDArray[np.float32] | None = None,
     valid_personas: NDArray[np.float32] | None = None,
+    item_vectors: NDArray[np.float32] | None = None,
+    initial_items: NDArray[np.float32] | None = None,
     on_epoch: Callable[[EpochRecord], None] | None = None,
 ) -> Trained:
     """Fit a model to sequences.
 
-    The same seed gives the same model on the CPU with the same number of threads.
+    The same seed gives the same model on the CPU with the same number of threads. Inside a
+    :func:`process_group` the processes train one model together, each on its share of each batch.
 
     Args:
         sequences: what to learn from, and what validation shows as history and masks.
@@ -124,25 +155,49 @@ def train(
         valid: int32, shape (n_users,), validation items, -1 for none.
         stop_after: epoch to stop after, on the schedule of ``options.epochs``; the last if not
             given.
-        personas: float32, shape (n_users, persona_size), frozen input of the persona token. May
-            hold nothing that lies after the places it is used at.
-        valid_personas: the same for validation; ``personas`` if not given.
+        personas: float32, shape (n_users, persona_size), for ``persona_source`` "given": frozen
+            input, or with fusion ``rows`` what the users' trained tokens start from, scaled to
+            the item table. May hold nothing that lies after the places it is used at.
+        valid_personas: the same for validation; ``personas`` if not given, and with ``rows`` what
+            was trained.
+        item_vectors: float32, shape (n_items, persona_size), for ``persona_source`` "prefix";
+            frozen. To be made of nothing but ``sequences`` and facts.
+        initial_items: float32, shape (n_items, embedding_size), where the item table starts, in
+            place of random rows: descriptions, for example. Scaled as a whole to what random rows
+            are, and trained.
         on_epoch: called after each epoch.
 
     Raises:
-        ValueError: personas that do not fit the configuration, or nothing to learn from.
+        ValueError: vectors that do not fit the configuration, or nothing to learn from.
+
+    Warns:
+        LeakWarning: given personas that differ by user. One made of all of a user's training items
+            holds each place's answer: the model learns to trust it, and at test it is not there.
     """
     config = config or SasRecConfig()
     options = options or TrainingOptions()
-    _check_personas(personas, len(sequences), config)
+    _check("personas", personas, len(sequences), config.persona_size * config.needs_personas)
+    _check(
+        "item_vectors",
+        item_vectors,
+        sequences.n_items,
+        config.persona_size * config.needs_item_vectors,
+    )
+    if initial_items is not None:
+        _check("initial_items", initial_items, sequences.n_items, config.embedding_size)
     if not (sequences.lengths > 1).any():
         raise ValueError("no sequence has two items: there is no next item to learn from")
-    held_out = personas if valid_personas is None else valid_personas
+    _warn_of_leak(personas)
+    peers = Peers.current()
     forked: list[int] | None = [] if options.device == "cpu" else None  # none: every accelerator
     with _threads(options.threads), torch.random.fork_rng(forked):
         torch.manual_seed(options.seed)
-        model = SasRec(sequences.n_items, config).to(options.device)
-        trainer = _Trainer(model, sequences, options, personas)
+        model = _started(SasRec(sequences.n_items, config), item_vectors, initial_items)
+        if config.fusion == "rows" and personas is not None:
+            personas = _scaled(personas)
+        trainer = Trainer(model.to(options.device), sequences, options, personas, peers)
+        if peers.rank:  # or all processes would drop the same units
+            torch.manual_seed(options.seed + peers.rank)
         best = _Best()
         history: list[EpochRecord] = []
         last = min(stop_after or options.epochs, options.epochs)
@@ -153,18 +208,23 @@ def train(
             due = epoch % options.evaluate_every == 0 or epoch == last
             ndcg = None
             if valid is not None and due:
+                held_out = _rows(trainer)
+                if held_out is None:
+                    held_out = personas if valid_personas is None else valid_personas
                 scorer = sequence_scorer(model, sequences, held_out)
                 ndcg = rank_all(scorer, sequences, valid).ndcg(CUTOFF)
-                best.offer(model, epoch, ndcg)
+                ndcg = peers.agreed(ndcg, model.table.device)
+                best.offer(trainer, epoch, ndcg)
             history.append(EpochRecord(epoch, loss, seconds, ndcg))
             if on_epoch is not None:
                 on_epoch(history[-1])
             waited = epoch - best.epoch
             if valid is not None and waited >= options.patience * options.evaluate_every:
                 break
-    if best.state:
-        model.load_state_dict(best.state)
-    return Trained(model.eval(), best.epoch or len(history), tuple(history))
+    if not best.state:
+        return Trained(model.eval(), len(history), tuple(history), _rows(trainer))
+    model.load_state_dict(best.state)
+    return Trained(model.eval(), best.epoch, tuple(history), best.rows)
 
 
 def select_and_refit(
@@ -174,6 +234,9 @@ def select_and_refit(
     *,
     personas: NDArray[np.float32] | None = None,
     refit_personas: NDArray[np.float32] | None = None,
+    item_vectors: NDArray[np.float32] | None = None,
+    refit_item_vectors: NDArray[np.float32] | None = None,
+    initial_items: NDArray[np.float32] | None = None,
     on_epoch: Callable[[EpochRecord], None] | None = None,
 ) -> tuple[Trained, Trained]:
     """Choose the number of epochs on validation, then train afresh on train + validation.
@@ -184,6 +247,9 @@ def select_and_refit(
         options: for both trainings.
         personas: float32, shape (n_users, persona_size), made of ``split.train`` only.
         refit_personas: the same made of train + validation; ``personas`` if not given.
+        item_vectors: float32, shape (n_items, persona_size), made of ``split.train`` and facts.
+        refit_item_vectors: the same made of train + validation; ``item_vectors`` if not given.
+        initial_items: float32, shape (n_items, embedding_size), for both.
         on_epoch: called after each epoch of both.
 
     Returns:
@@ -191,7 +257,14 @@ def select_and_refit(
     """
     options = options or TrainingOptions()
     selected = train(
-        split.train, config, options, valid=split.valid, personas=personas, on_epoch=on_epoch
+        split.train,
+        config,
+        options,
+        valid=split.valid,
+        personas=personas,
+        item_vectors=item_vectors,
+        initial_items=initial_items,
+        on_epoch=on_epoch,
     )
     refitted = train(
         split.fit(refit=True),
@@ -199,6 +272,8 @@ def select_and_refit(
         options,
         stop_after=selected.best_epoch,
         personas=personas if refit_personas is None else refit_personas,
+        item_vectors=item_vectors if refit_item_vectors is None else refit_item_vectors,
+        initial_items=initial_items,
         on_epoch=on_epoch,
     )
     return selected, refitted
@@ -212,7 +287,7 @@ def encode_sessions(
     Args:
         model: in evaluation mode, or dropout makes the states random.
         sessions: b sequences; only the newest ``max_length`` items are looked at.
-        personas: float32, shape (b, persona_size), if the model has a token.
+        personas: float32, shape (b, persona_size), if the model needs them.
 
     Returns:
         float32, shape (b, embedding_size).
@@ -251,7 +326,7 @@ def sequence_scorer(
     Args:
         model: put into evaluation mode.
         sequences: the visible items, n_users sequences.
-        personas: float32, shape (n_users, persona_size), if the model has a token.
+        personas: float32, shape (n_users, persona_size), if the model needs them.
     """
     states = torch.from_numpy(encode_sessions(model.eval(), sequences, personas))
     table = model.item_table.detach().cpu()
@@ -264,111 +339,51 @@ def sequence_scorer(
     return score
 
 
-class _Trainer:
-    """One model's optimiser, its negatives and its persona vectors."""
-
-    def __init__(
-        self,
-        model: SasRec,
-        sequences: Sequences,
-        options: TrainingOptions,
-        personas: NDArray[np.float32] | None,
-    ) -> None:
-        self.model = model
-        self.sequences = sequences
-        self.options = options
-        # Moved once, looked up by row, never a parameter.
-        self.personas = (
-            None if personas is None else torch.from_numpy(personas).to(model.table.device)
-        )
-        self.optimizer = torch.optim.AdamW(
-            model.parameters(),
-            lr=options.learning_rate,
-            weight_decay=options.weight_decay,
-            fused=True,
-        )
-        self.table_gradient = torch.zeros_like(model.table)
-        weights = (item_counts(sequences) + 1.0) ** options.sampling_power
-        share = weights / weights.sum()
-        self.cumulative = np.cumsum(share)
-        self.log_expected = np.log(share * max(options.negatives, 1)).astype(np.float32)
-
-    def epoch(self, number: int) -> float:
-        """Train one epoch; mean loss over the targets."""
-        options = self.options
-        self.model.train()
-        # Apart from the batches, so that neither changes with how often the other draws.
-        rng = np.random.default_rng((options.seed, number, 1))
-        total, count = 0.0, 0
-        batches = training_batches(
-            self.sequences, options.batch_size, self.model.config.max_length, options.seed, number
-        )
-        for place, batch in enumerate(batches):
-            self._set_rate(number - 1 + place / len(batches))
-            targets = int((batch.targets >= 0).sum())
-            total += self._step(batch, rng) * targets
-            count += targets
-        return total / count
-
-    def _step(self, batch: Batch, rng: np.random.Generator) -> float:
-        model, device = self.model, self.model.table.device
-        targets = torch.from_numpy(batch.targets).to(device)
-        users = torch.from_numpy(batch.users).to(device)
-        personas = None if self.personas is None else self.personas[users]
-        states = model(torch.from_numpy(batch.items).to(device), personas)
-        real = targets >= 0
-        if self.options.negatives:
-            drawn = np.searchsorted(self.cumulative, rng.random(self.options.negatives))
-            # Rounding may leave the last sum a little below 1.
-            drawn = np.minimum(drawn, model.n_items - 1)
-            loss = sampled_softmax(
-                states[real],
-                targets[real],
-                model.table,
-                torch.from_numpy(drawn).to(device),
-                torch.from_numpy(self.log_expected[drawn]).to(device),
-            )
-        else:
-            loss = full_softmax(states[real], targets[real], model.item_table)
-        self.optimizer.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
-        self._densify()
-        self.optimizer.step()
-        return float(loss.detach())
-
-    def _set_rate(self, epochs: float) -> None:
-        """Learning rate after so many epochs: up to its peak, then down to nothing."""
-        done, warmup = epochs / self.options.epochs, self.options.warmup
-        # Not from 0: with few batches the very first step would be lost.
-        share = min((done + 1e-3) / warmup, (1 - done) / (1 - warmup))
-        for group in self.optimizer.param_groups:
-            group["lr"] = self.options.learning_rate * share
-
-    def _densify(self) -> None:
-        """Add the touched rows up in one buffer that lives as long as the training.
-
-        Letting autograd make dense gradients allocates and clears the whole table at each look-up,
-        which doubles the time of a step.
-        """
-        gradient = self.model.table.grad
-        if gradient is None or not gradient.is_sparse:
-            return
-        self.table_gradient.zero_()
-        self.table_gradient.index_add_(0, gradient._indices()[0], gradient._values())
-        self.model.table.grad = self.table_gradient
-
-
-def _check_personas(
-    personas: NDArray[np.float32] | None, n_users: int, config: SasRecConfig
-) -> None:
-    if personas is None and config.persona_size == 0:
-        return
-    shape = None if personas is None else personas.shape
-    if shape != (n_users, config.persona_size) or config.persona_size == 0:
+def _check(name: str, vectors: NDArray[np.float32] | None, n: int, size: int) -> None:
+    """Refuse vectors of another shape than (n, size), and any where size is 0."""
+    shape = None if vectors is None else vectors.shape
+    if shape != ((n, size) if size else None):
         raise ValueError(
-            f"personas have shape {shape}, the configuration asks for "
-            f"({n_users}, {config.persona_size})"
+            f"{name} have shape {shape}, the configuration asks for "
+            + (f"({n}, {size})" if size else "none")
         )
+
+
+def _warn_of_leak(personas: NDArray[np.float32] | None) -> None:
+    if personas is not None and (personas != personas[0]).any():
+        warnings.warn(
+            "each user's persona is one vector for all places of the training: if it was made of "
+            "training items it holds their answers, which no session will; persona_source "
+            "'prefix' makes personas of the items before each place",
+            LeakWarning,
+            stacklevel=3,
+        )
+
+
+def _started(
+    model: SasRec,
+    item_vectors: NDArray[np.float32] | None,
+    initial_items: NDArray[np.float32] | None,
+) -> SasRec:
+    """The model with the vectors it is given in their places."""
+    with torch.no_grad():
+        if model.prefix is not None and item_vectors is not None:
+            model.prefix.vectors[:-1] = torch.from_numpy(item_vectors)
+        if initial_items is not None:
+            model.table[:-1] = torch.from_numpy(_scaled(initial_items))
+    return model
+
+
+def _scaled(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
+    """All by one factor, to the root mean square that random rows have."""
+    size = np.sqrt(np.square(vectors, dtype=np.float64).mean())
+    return (vectors * (INITIAL_SCALE / size if size > 0 else 1)).astype(np.float32)
+
+
+def _rows(trainer: Trainer) -> NDArray[np.float32] | None:
+    """A copy of the users' tokens, if they are trained."""
+    rows = trainer.rows
+    return None if rows is None else rows.detach().cpu().numpy().copy()
 
 
 @contextmanager

@@ -1,3 +1,5 @@
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -9,6 +11,7 @@ from personarec.evaluation.splits import Split
 from personarec.retriever.sasrec import SasRec, SasRecConfig
 from personarec.retriever.training import (
     EpochRecord,
+    LeakWarning,
     TrainingOptions,
     encode_sessions,
     select_and_refit,
@@ -48,7 +51,9 @@ def split() -> Split:
     return Split(whole, following.astype(np.int32), ((following + 1) % N_ITEMS).astype(np.int32))
 
 
-@pytest.mark.parametrize("config", [SMALL, WITH_PERSONA])
+@pytest.mark.parametrize(
+    "config", [SMALL, WITH_PERSONA, SMALL.model_copy(update={"layer": "ligr"})]
+)
 def test_later_items_and_padding_change_nothing_before_them(config: SasRecConfig) -> None:
     net = model(config)
     persona = torch.randn(2, 3) if config.persona_size else None
@@ -86,6 +91,8 @@ def test_personas_must_match_the_configuration() -> None:
     items = torch.tensor([[1]])
     with pytest.raises(ValueError, match="without a persona"):
         model()(items, torch.ones(1, 3))
+    with pytest.raises(ValueError, match="without a persona"):
+        model(WITH_PERSONA.model_copy(update={"persona_source": "prefix"}))(items, torch.ones(1, 3))
     with pytest.raises(ValueError, match="with a persona"):
         model(WITH_PERSONA)(items)
     with pytest.raises(ValueError, match="max_length is 6"):
@@ -94,6 +101,8 @@ def test_personas_must_match_the_configuration() -> None:
         train(cycles(), WITH_PERSONA, QUICK, personas=np.ones((80, 2), dtype=np.float32))
     with pytest.raises(ValueError, match="shape None"):
         train(cycles(), WITH_PERSONA, QUICK)
+    with pytest.raises(ValueError, match="the configuration asks for none"):
+        train(cycles(), SMALL, QUICK, personas=np.ones((80, 3), dtype=np.float32))
 
 
 def test_unknown_keys_and_heads_that_do_not_divide_are_refused() -> None:
@@ -103,6 +112,10 @@ def test_unknown_keys_and_heads_that_do_not_divide_are_refused() -> None:
         SasRecConfig(embedding_size=10, heads=3)
     with pytest.raises(ValidationError):
         TrainingOptions(epoch=3)  # type: ignore[call-arg]
+    with pytest.raises(ValidationError, match="sampling_power to 0"):
+        TrainingOptions(loss="gbce")
+    with pytest.raises(ValidationError, match="negatives to 1"):
+        TrainingOptions(loss="gbce", sampling_power=0, negatives=0)
 
 
 def test_encoding_does_not_depend_on_the_company() -> None:
@@ -117,11 +130,33 @@ def test_encoding_does_not_depend_on_the_company() -> None:
     np.testing.assert_allclose(together[2], cut[0], atol=1e-5)
 
 
-@pytest.mark.parametrize("negatives", [0, 8])
-def test_learns_what_follows_and_ranks_it_first(split: Split, negatives: int) -> None:
-    options = QUICK.model_copy(update={"negatives": negatives})
+@pytest.mark.parametrize(
+    ("change", "layer"),
+    [
+        ({"negatives": 0}, "pre-norm"),
+        ({}, "pre-norm"),
+        ({}, "ligr"),
+        ({"bfloat16": True}, "pre-norm"),
+        # It first learns that all are rare, and only then which are not.
+        (
+            {
+                "loss": "gbce",
+                "sampling_power": 0.0,
+                "epochs": 40,
+                "patience": 30,
+                "learning_rate": 0.03,
+            },
+            "pre-norm",
+        ),
+    ],
+)
+def test_learns_what_follows_and_ranks_it_first(
+    split: Split, change: dict[str, Any], layer: str
+) -> None:
+    options = QUICK.model_copy(update=change)
+    config = SMALL.model_copy(update={"layer": layer})
     records: list[EpochRecord] = []
-    selected, refitted = select_and_refit(split, SMALL, options, on_epoch=records.append)
+    selected, refitted = select_and_refit(split, config, options, on_epoch=records.append)
     assert selected.history[-1].loss < selected.history[0].loss / 2
     assert len(refitted.history) == selected.best_epoch
     assert records == [*selected.history, *refitted.history]
@@ -167,7 +202,8 @@ def test_a_persona_that_tells_the_answer_is_used(split: Split) -> None:
     lists = [[11, int(k), 11, int(k)] for k in kind]
     sequences = Sequences.from_lists([row[:2] for row in lists], N_ITEMS)
     personas = np.eye(3, dtype=np.float32)[kind]
-    result = train(sequences, WITH_PERSONA, QUICK, personas=personas)
+    with pytest.warns(LeakWarning, match="holds their answers"):
+        result = train(sequences, WITH_PERSONA, QUICK, personas=personas)
     asked = Sequences.from_lists([[11]] * 3, N_ITEMS)
     scores = sequence_scorer(result.model, asked, np.eye(3, dtype=np.float32))(np.arange(3))
     assert list(scores.argmax(axis=1)) == [0, 1, 2]
