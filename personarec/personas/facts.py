@@ -7,17 +7,20 @@ item nobody has touched yet is scored as soon as it has facts.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 from scipy.sparse import csr_array
 
 from personarec.personas.encoder import Encoder, TrainingData
+from personarec.personas.fact_weights import relation_weights
 
 if TYPE_CHECKING:
     from personarec.evaluation.sequences import Sequences
+    from personarec.retriever.evidence import Arrays, EvidenceData
 
 
 class FactConfig(BaseModel):
@@ -27,6 +30,18 @@ class FactConfig(BaseModel):
 
     age_decay: float = Field(default=0.7, gt=0, le=1)
     """Weight of the next older item of the session."""
+    weights: Mapping[str, float] = Field(default_factory=dict)
+    """How much a fact of each relation counts; 1 for a relation that is not named."""
+    learned: bool = False
+    """Learn the weights from the fit sequences; those of ``weights`` are not looked at."""
+
+    @field_validator("weights")
+    @classmethod
+    def _not_negative(cls, weights: Mapping[str, float]) -> Mapping[str, float]:
+        wrong = [name for name, weight in weights.items() if not 0 <= weight < float("inf")]
+        if wrong:
+            raise ValueError(f"the weight of {', '.join(wrong)} must be a number of at least 0")
+        return weights
 
 
 class FactModel:
@@ -44,16 +59,44 @@ class FactModel:
         self._facts = csr_array(items.T)
 
     @classmethod
-    def from_matrix(cls, matrix: csr_array, config: FactConfig | None = None) -> FactModel:
+    def fit(cls, data: EvidenceData, config: FactConfig) -> FactModel:
+        """Build from the facts of the data; the weights learned are in its configuration."""
+        if config.learned:
+            equal = cls.from_matrix(data.facts, config.model_copy(update={"weights": {}}))
+            found = relation_weights(equal, data.relations, data.sequences)
+            config = config.model_copy(update={"weights": found})
+        return cls.from_matrix(data.facts, config, data.relations)
+
+    def arrays(self) -> Arrays:
+        """A."""
+        return {"items": self.items}
+
+    @classmethod
+    def restore(cls, arrays: Mapping[str, Any], config: FactConfig) -> FactModel:
+        """From ``arrays``."""
+        return cls(arrays["items"], config)
+
+    @classmethod
+    def from_matrix(
+        cls,
+        matrix: csr_array,
+        config: FactConfig | None = None,
+        relations: Sequence[str] | None = None,
+    ) -> FactModel:
         """Build from which item has which fact.
 
         Args:
             matrix: csr, shape (n_items, n_facts), weights ≥ 0 (1 where a fact simply holds).
-            config: decay; the default if not given.
+            config: decay and weights; the defaults if not given.
+            relations: name of each column's relation; needed where the configuration weighs them.
 
         Raises:
-            ValueError: a negative weight, which has no TF-IDF.
+            ValueError: a negative weight, which has no TF-IDF; or weights of relations without
+                the columns' relations.
         """
+        config = config or FactConfig()
+        if config.weights and (relations is None or len(relations) != matrix.shape[1]):
+            raise ValueError("to weigh relations the relation of each column must be given")
         weights = csr_array(matrix, dtype=np.float32, copy=True)
         weights.sum_duplicates()
         weights.eliminate_zeros()
@@ -63,14 +106,18 @@ class FactModel:
         with_fact = np.bincount(weights.indices, minlength=n_facts)
         # The smoothed form: a fact of every item still counts a little, an unused one divides by 1.
         idf = np.log((1 + n_items) / (1 + with_fact)) + 1
+        if config.weights:
+            idf *= [config.weights.get(name, 1.0) for name in relations or ()]
         data = weights.data * idf[weights.indices]
         rows = np.repeat(np.arange(n_items), np.diff(weights.indptr))
         length = np.sqrt(np.bincount(rows, weights=np.square(data), minlength=n_items))
-        data = (data / length[rows]).astype(np.float32)
-        return cls(
-            csr_array((data, weights.indices, weights.indptr), shape=weights.shape),
-            config or FactConfig(),
+        # An item all of whose facts weigh nothing has no vector.
+        data = np.divide(data, length[rows], out=np.zeros_like(data), where=length[rows] > 0)
+        items = csr_array(
+            (data.astype(np.float32), weights.indices, weights.indptr), shape=weights.shape
         )
+        items.eliminate_zeros()
+        return cls(items, config)
 
     def shuffled(self, seed: int) -> FactModel:
         """The control: the same facts, each item with those of another item.

@@ -17,7 +17,7 @@ from scipy.sparse import csr_array
 
 from kg.errors import ChangeSomethingError
 
-FORMAT = 1
+FORMAT = 2
 """Raised when older readers could no longer read a checkpoint."""
 
 _TENSORS = "model.safetensors"
@@ -88,25 +88,37 @@ def load_checkpoint(folder: Path) -> tuple[dict[str, NDArray[Any]], dict[str, An
     return tensors, document
 
 
-def pack_csr(name: str, matrix: csr_array) -> dict[str, NDArray[Any]]:
-    """The arrays of a sparse matrix under names that begin with ``name``."""
+def pack(name: str, array: csr_array | NDArray[Any]) -> dict[str, NDArray[Any]]:
+    """A dense array under its name, or the arrays of a sparse one under names that begin so."""
+    if isinstance(array, np.ndarray):
+        return {name: array}
     return {
-        f"{name}.data": matrix.data,
-        f"{name}.indices": matrix.indices.astype(np.int64),
-        f"{name}.indptr": matrix.indptr.astype(np.int64),
-        f"{name}.shape": np.asarray(matrix.shape, dtype=np.int64),
+        f"{name}.data": array.data,
+        f"{name}.indices": array.indices.astype(np.int32),
+        f"{name}.indptr": array.indptr.astype(np.int64),
+        f"{name}.shape": np.asarray(array.shape, dtype=np.int64),
     }
 
 
-def unpack_csr(name: str, tensors: Mapping[str, NDArray[Any]]) -> csr_array | None:
-    """The matrix packed under ``name``; none if there is none."""
-    if f"{name}.data" not in tensors:
-        return None
-    rows, columns = (int(size) for size in tensors[f"{name}.shape"])
-    return csr_array(
-        tuple(tensors[f"{name}.{part}"] for part in ("data", "indices", "indptr")),
-        shape=(rows, columns),
-    )
+def unpack_all(
+    prefix: str, tensors: Mapping[str, NDArray[Any]]
+) -> dict[str, csr_array | NDArray[Any]]:
+    """All that was packed under names that begin with ``prefix``, by the rest of its name."""
+    found: dict[str, csr_array | NDArray[Any]] = {}
+    for name, value in tensors.items():
+        if not name.startswith(prefix):
+            continue
+        rest, _, part = name.removeprefix(prefix).partition(".")
+        if not part:
+            found[rest] = value
+        elif part == "data":
+            whole = name.removesuffix("data")
+            rows, columns = (int(size) for size in tensors[whole + "shape"])
+            found[rest] = csr_array(
+                tuple(tensors[whole + key] for key in ("data", "indices", "indptr")),
+                shape=(rows, columns),
+            )
+    return found
 
 
 def _aside(folder: Path) -> Path:

@@ -18,6 +18,7 @@ from personarec.evaluation.metrics import Scorer, hit_rate, mask_seen, ndcg
 
 if TYPE_CHECKING:
     from personarec.evaluation.sequences import Sequences
+    from personarec.retriever.cold_items import ColdItems
 
 DEFAULT_GRID: Mapping[str, tuple[float, ...]] = {
     "transitions": (0.0, 0.05, 0.1, 0.15, 0.2, 0.3, 0.45),
@@ -80,6 +81,7 @@ def components(
     evidence: Mapping[str, Evidence],
     users: NDArray[np.int64],
     sessions: Sequences,
+    cold: ColdItems | None = None,
 ) -> list[NDArray[np.float32]]:
     """z of the sequence score, then z of each evidence.
 
@@ -88,6 +90,7 @@ def components(
         evidence: by name.
         users: int64, shape (b,), asked of the scorer.
         sessions: the b sessions of those users.
+        cold: items to be scored like their neighbours, part by part.
 
     Returns:
         float32 arrays, shape (b, n_items) each.
@@ -95,6 +98,8 @@ def components(
     parts = [scorer(users), *(model.score(sessions) for model in evidence.values())]
     for part in parts:
         standardise(part, sessions)
+        if cold is not None:
+            cold.fill(part)
     return parts
 
 
@@ -103,6 +108,7 @@ def fused_scorer(
     evidence: Mapping[str, Evidence],
     weights: Mapping[str, float],
     sequences: Sequences,
+    cold: ColdItems | None = None,
 ) -> Scorer:
     """Total score for blocks of users.
 
@@ -111,6 +117,7 @@ def fused_scorer(
         evidence: by name; those of weight 0 are not computed.
         weights: one for each evidence.
         sequences: the visible items of all users.
+        cold: items to be scored like their neighbours.
 
     Raises:
         KeyError: an evidence without a weight.
@@ -118,7 +125,7 @@ def fused_scorer(
     used = {name: model for name, model in evidence.items() if weights[name]}
 
     def score(users: NDArray[np.int64]) -> NDArray[np.float32]:
-        total, *rest = components(scorer, used, users, sequences.take(users))
+        total, *rest = components(scorer, used, users, sequences.take(users), cold)
         for name, part in zip(used, rest, strict=True):
             part *= np.float32(weights[name])
             total += part

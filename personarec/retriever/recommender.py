@@ -13,18 +13,19 @@ from numpy.typing import NDArray
 
 from personarec.evaluation.metrics import mask_seen
 from personarec.evaluation.sequences import Sequences
-from personarec.personas.facts import FactConfig, FactModel
+from personarec.personas.facts import FactModel
 from personarec.retriever.checkpoint import (
     CheckpointError,
     load_checkpoint,
-    pack_csr,
+    pack,
     save_checkpoint,
-    unpack_csr,
+    unpack_all,
 )
-from personarec.retriever.fusion import Evidence, components
+from personarec.retriever.cold_items import ColdItems
+from personarec.retriever.evidence import FittedEvidence, restore_evidence
+from personarec.retriever.fusion import components
 from personarec.retriever.sasrec import SasRec, SasRecConfig
 from personarec.retriever.training import encode_sessions
-from personarec.retriever.transitions import TransitionConfig, TransitionModel
 
 
 @dataclass(frozen=True)
@@ -34,8 +35,8 @@ class Recommendation:
     Attributes:
         item: item index.
         score: sum of ``parts``.
-        parts: contribution by name: ``sequence``, ``transitions``, ``facts``, each with its weight
-            in; or ``popularity`` alone, for a session that shows nothing yet.
+        parts: contribution by name: ``sequence`` and each evidence with its weight in; or
+            ``popularity`` alone, for a session that shows nothing yet.
     """
 
     item: int
@@ -52,9 +53,9 @@ class Retriever:
         model: the sequence model.
         weights: of each evidence, by name.
         popularity: int64, shape (n_items,), counts in the fit sequences.
-        transitions: evidence, if used.
-        facts: evidence, if used.
+        evidence: by name, in the order it is added; see ``evidence.EVIDENCE``.
         fact_keys: keys of the facts; position = column of ``facts``.
+        cold: items that nobody had touched, scored like their neighbours; none if not given.
         personas: float32 vectors of known users by key, if the model has a persona token.
         default_persona: float32, shape (persona_size,), the token of anonymous sessions.
     """
@@ -63,9 +64,9 @@ class Retriever:
     model: SasRec
     weights: Mapping[str, float]
     popularity: NDArray[np.int64]
-    transitions: TransitionModel | None = None
-    facts: FactModel | None = None
+    evidence: Mapping[str, FittedEvidence] = field(default_factory=dict)
     fact_keys: tuple[str, ...] = ()
+    cold: ColdItems | None = None
     personas: Mapping[str, NDArray[np.float32]] = field(default_factory=dict)
     default_persona: NDArray[np.float32] | None = None
 
@@ -80,17 +81,14 @@ class Retriever:
         missing = [name for name in self.evidence if name not in self.weights]
         if missing:
             raise ValueError(f"no weight for {', '.join(missing)}")
-        if self.model.config.persona_size and self.default_persona is None:
+        if self.model.config.needs_personas and self.default_persona is None:
             raise ValueError("a model with a persona token needs one for anonymous sessions")
 
     @property
-    def evidence(self) -> dict[str, Evidence]:
-        """Evidence by name, in the order it is added."""
-        named: dict[str, Evidence | None] = {
-            "transitions": self.transitions,
-            "facts": self.facts,
-        }
-        return {name: model for name, model in named.items() if model is not None}
+    def facts(self) -> FactModel | None:
+        """The fact persona, if it is among the evidence."""
+        found = self.evidence.get("facts")
+        return found if isinstance(found, FactModel) else None
 
     def recommend(
         self,
@@ -149,7 +147,9 @@ class Retriever:
             return scores
 
         evidence = self.evidence
-        sequence, *rest = components(score, evidence, np.zeros(1, dtype=np.int64), session)
+        sequence, *rest = components(
+            score, evidence, np.zeros(1, dtype=np.int64), session, self.cold
+        )
         parts = {"sequence": sequence[0]}
         for name, part in zip(evidence, rest, strict=True):
             parts[name] = part[0] * np.float32(self.weights[name])
@@ -167,14 +167,16 @@ class Retriever:
             "sasrec": self.model.config.model_dump(),
             "weights": dict(self.weights),
             "persona_users": list(self.personas),
+            "evidence": {},
+            "fact_keys": list(self.fact_keys),
         }
-        if self.transitions is not None:
-            tensors |= pack_csr("transitions", self.transitions.matrix)
-            document["transitions"] = self.transitions.config.model_dump()
-        if self.facts is not None:
-            tensors |= pack_csr("facts", self.facts.items)
-            document["facts"] = self.facts.config.model_dump()
-            document["fact_keys"] = list(self.fact_keys)
+        for name, evidence in self.evidence.items():
+            document["evidence"][name] = evidence.config.model_dump()
+            for part, array in evidence.arrays().items():
+                tensors |= pack(f"evidence.{name}.{part}", array)
+        if self.cold is not None:
+            tensors |= pack("cold.items", self.cold.items)
+            tensors |= pack("cold.likeness", self.cold.likeness)
         if self.personas:
             tensors["personas"] = np.stack(list(self.personas.values()))
         if self.default_persona is not None:
@@ -200,17 +202,17 @@ class Retriever:
                     if name.startswith(prefix)
                 }
             )
-            transitions = unpack_csr("transitions", tensors)
-            facts = unpack_csr("facts", tensors)
+            evidence = {
+                name: restore_evidence(name, unpack_all(f"evidence.{name}.", tensors), settings)
+                for name, settings in document["evidence"].items()
+            }
             return cls(
                 items=items,
                 model=model.eval(),
                 weights=document["weights"],
                 popularity=tensors["popularity"],
-                transitions=None
-                if transitions is None
-                else TransitionModel(transitions, TransitionConfig(**document["transitions"])),
-                facts=None if facts is None else FactModel(facts, FactConfig(**document["facts"])),
+                evidence=evidence,
+                cold=ColdItems(**cold) if (cold := unpack_all("cold.", tensors)) else None,
                 fact_keys=tuple(document.get("fact_keys", ())),
                 personas=dict(
                     zip(document["persona_users"], tensors.get("personas", ()), strict=True)

@@ -6,8 +6,8 @@ p(s) = Σ .6^age e_i over the visible items, score = p T, with T the item-item t
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +16,7 @@ from scipy.sparse import csr_array
 
 if TYPE_CHECKING:
     from personarec.evaluation.sequences import Sequences
+    from personarec.retriever.evidence import Arrays, EvidenceData
 
 
 class TransitionConfig(BaseModel):
@@ -60,6 +61,20 @@ class TransitionModel:
     def __init__(self, matrix: csr_array, config: TransitionConfig) -> None:
         self.matrix = matrix
         self.config = config
+
+    @classmethod
+    def fit(cls, data: EvidenceData, config: TransitionConfig) -> TransitionModel:
+        """Build from the transitions of the data."""
+        return cls.from_counts(data.counts, config)
+
+    def arrays(self) -> Arrays:
+        """T."""
+        return {"matrix": self.matrix}
+
+    @classmethod
+    def restore(cls, arrays: Mapping[str, Any], config: TransitionConfig) -> TransitionModel:
+        """From ``arrays``."""
+        return cls(arrays["matrix"], config)
 
     @classmethod
     def from_counts(

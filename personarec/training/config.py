@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
+from kg.errors import ChangeSomethingError
 from personarec.personas.facts import FactConfig
-from personarec.personas.propagation import PropagationConfig
+from personarec.personas.prototypes import PrototypeConfig
 from personarec.retriever.sasrec import SasRecConfig
 from personarec.retriever.training import TrainingOptions
 from personarec.retriever.transitions import TransitionConfig
 
 Row = Literal[
     "popularity", "none", "constant", "shuffled", "persona", "transitions", "facts",
-    "transitions+facts", "transitions+shuffled facts",
+    "transitions+facts", "transitions+shuffled facts", "all evidence",
 ]  # fmt: skip
 ROWS: tuple[Row, ...] = (
     "popularity", "none", "constant", "shuffled", "persona", "transitions", "facts",
-    "transitions+facts", "transitions+shuffled facts",
+    "transitions+facts", "transitions+shuffled facts", "all evidence",
 )  # fmt: skip
 TOKEN_ROWS: tuple[Row, ...] = ("constant", "shuffled", "persona")
 
@@ -32,9 +33,17 @@ class TrainConfig(BaseModel):
     """Choose on validation, then fit again on everything but the last item of each user."""
     seeds: tuple[int, ...] = Field(default=(0,), min_length=1)
     rows: tuple[Row, ...] = ROWS
-    propagation: PropagationConfig = PropagationConfig()
+    encoder: str = "propagation"
+    """Name of the persona encoder in the registry."""
+    encoder_settings: dict[str, Any] = Field(default_factory=lambda: {"dim": 256})
+    """Its settings; those not given have their defaults."""
+    prototypes: PrototypeConfig = PrototypeConfig()
     facts: FactConfig = FactConfig()
     transitions: TransitionConfig = TransitionConfig()
+    evidence: tuple[str, ...] = (
+        "transitions", "facts", "popularity", "facts-regression", "linear+facts",
+    )  # fmt: skip
+    """Names of what the kept retriever adds to the sequence model, each by a weight of its own."""
     sasrec: SasRecConfig = SasRecConfig()
     options: TrainingOptions = TrainingOptions()
     preferences: int = Field(default=20, ge=1)
@@ -49,3 +58,17 @@ class TrainConfig(BaseModel):
     def fitted(self) -> str:
         """What the reported models are fitted to, in words."""
         return "train and validation interactions" if self.refit else "train interactions"
+
+
+def without_token(config: TrainConfig) -> TrainConfig:
+    """The same without the rows that need a dense persona.
+
+    Raises ChangeSomethingError when nothing is left.
+    """
+    rows = tuple(r for r in config.rows if r not in TOKEN_ROWS)
+    if not rows:
+        raise ChangeSomethingError(
+            f"encoder {config.encoder} gives lists of facts and no vector, which rows "
+            f"{', '.join(config.rows)} need; choose other --rows or a dense --encoder"
+        )
+    return config.model_copy(update={"rows": rows})

@@ -22,6 +22,8 @@ from kg.views import (
 )
 from personarec.evaluation.sequences import Sequences
 from personarec.evaluation.splits import Split, leave_one_out
+from personarec.personas.facts import FactConfig, FactModel
+from personarec.retriever.evidence import EvidenceData
 
 
 @dataclass(frozen=True)
@@ -114,6 +116,11 @@ def fact_matrix(
     matrix = sparse.csr_array(sparse.hstack(blocks, format="csr", dtype=np.float32))
     used = np.flatnonzero(np.bincount(matrix.indices, minlength=matrix.shape[1]))
     return sparse.csr_array(matrix[:, used]), tuple(columns[i] for i in used)
+
+
+def fact_model(data: GraphData, config: FactConfig) -> FactModel:
+    """The fact persona of a data set; weights that are learned are so from its training part."""
+    return FactModel.fit(EvidenceData.of(data, data.split.train), config)
 
 
 def shuffled_rows(n: int, seed: int) -> np.ndarray:

@@ -30,6 +30,8 @@ COMPARISONS = (
     ("facts", "none"),
     ("transitions+facts", "transitions"),
     ("transitions+facts", "transitions+shuffled facts"),
+    ("all evidence", "none"),
+    ("all evidence", "transitions+facts"),
 )
 
 

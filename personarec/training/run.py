@@ -19,18 +19,25 @@ from kg.ingest.stage import Progress
 from kg.store import GraphStore
 from kg.views import read_transitions
 from kg.views.transitions import write_transitions
-from personarec.personas.facts import FactModel
 from personarec.retriever.popularity import item_counts
 from personarec.retriever.recommender import Retriever
-from personarec.retriever.transitions import TransitionModel, transition_counts
-from personarec.training.config import TrainConfig
-from personarec.training.data import GraphData, read_data
+from personarec.retriever.transitions import transition_counts
+from personarec.training.config import TrainConfig, without_token
+from personarec.training.data import GraphData, fact_model, read_data
 from personarec.training.jobs import run_jobs
 from personarec.training.persona_versions import compute_personas, store_personas
 from personarec.training.report import Results, metrics_document
-from personarec.training.table import BASE, Inputs, JobResult, Phase, check_phase, job_names
+from personarec.training.table import (
+    BASE,
+    Inputs,
+    JobResult,
+    Phase,
+    check_phase,
+    job_names,
+    make_phase,
+)
 
-RUN_FORMAT = 1
+RUN_FORMAT = 2
 """Raised whenever the same configuration and data would give other results."""
 
 
@@ -85,9 +92,11 @@ def train_data_set(
     key = _key(config, data)
     folder = home / "runs" / f"{dataset}-{key[:12]}"
     say("personas")
-    facts = FactModel.from_matrix(data.facts, config.facts)
+    facts = fact_model(data, config.facts)
     fit = data.split.fit(config.refit)
     model, vectors = store_personas(store, data, fit, facts, config, progress)
+    if not model.dimension:
+        config = without_token(config)
     counts = transition_counts(fit)
     write_transitions(store, dataset, data.catalogue, counts, f"run-{key[:12]}", progress)
     finished = folder / "metrics.json"
@@ -96,20 +105,15 @@ def train_data_set(
         return Run(folder, json.loads(finished.read_text("utf-8")), False)
 
     stored = read_transitions(store, data.catalogue)
-    transitions = TransitionModel.from_counts(stored, config.transitions)
-    report = Phase(fit, vectors, transitions, facts)
+    say("evidence")
+    report = make_phase(data, fit, vectors, facts, stored, config)
     check_phase(data, report, stored, refit=config.refit)
     choose = report
     if config.refit:
         train = data.split.train
-        early = compute_personas(data, train, facts, config)
+        early = compute_personas(data, train, config) if model.dimension else vectors
         early_counts = transition_counts(train)
-        choose = Phase(
-            train,
-            early,
-            TransitionModel.from_counts(early_counts, config.transitions),
-            facts,
-        )
+        choose = make_phase(data, train, early, facts, early_counts, config)
         check_phase(data, choose, early_counts, refit=False)
 
     folder.mkdir(parents=True, exist_ok=True)
@@ -188,8 +192,8 @@ def _save_checkpoint(path: Path, data: GraphData, phase: Phase, base: JobResult)
         model=base.base,
         weights=base.weights,
         popularity=item_counts(phase.fit),
-        transitions=phase.transitions,
-        facts=phase.facts,
+        evidence=phase.evidence,
+        cold=phase.cold,
         fact_keys=tuple(f"{c.relation} {c.entity}" for c in data.fact_columns),
     ).save(path)
 

@@ -10,6 +10,7 @@ from personarec.evaluation.sequences import Sequences
 from personarec.personas.facts import FactModel
 from personarec.retriever import checkpoint
 from personarec.retriever.checkpoint import CheckpointError, load_checkpoint, save_checkpoint
+from personarec.retriever.cold_items import ColdItems
 from personarec.retriever.popularity import item_counts
 from personarec.retriever.recommender import Retriever
 from personarec.retriever.sasrec import SasRec, SasRecConfig
@@ -30,9 +31,14 @@ def retriever(persona_size: int = 0, evidence: bool = True) -> Retriever:
         model=SasRec(N_ITEMS, config).eval(),
         weights={"transitions": 0.1, "facts": 0.25} if evidence else {},
         popularity=item_counts(fit),
-        transitions=TransitionModel.from_counts(transition_counts(fit)) if evidence else None,
-        facts=FactModel.from_matrix(facts) if evidence else None,
+        evidence={
+            "transitions": TransitionModel.from_counts(transition_counts(fit)),
+            "facts": FactModel.from_matrix(facts),
+        }
+        if evidence
+        else {},
         fact_keys=tuple(f"fact{i}" for i in range(7)) if evidence else (),
+        cold=ColdItems.find(csr_array(facts), np.arange(N_ITEMS) % 4) if evidence else None,
         personas={"ann": vectors[0], "bob": vectors[1]} if persona_size else {},
         default_persona=vectors[2] if persona_size else None,
     )
@@ -47,6 +53,7 @@ def test_loads_without_a_data_set_and_recommends_the_same(
     loaded = Retriever.load(tmp_path / "model")
     assert loaded.items == made.items
     assert loaded.fact_keys == made.fact_keys
+    assert (loaded.cold is None) == (made.cold is None)
     assert loaded.weights == made.weights
     for user in (None, "ann"):
         for history in ([1, 2, 3], [4], []):

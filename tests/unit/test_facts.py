@@ -4,7 +4,7 @@ from scipy.sparse import csr_array
 from sklearn.feature_extraction.text import TfidfTransformer
 
 from personarec.evaluation.sequences import Sequences
-from personarec.personas.facts import FactModel
+from personarec.personas.facts import FactConfig, FactModel
 
 
 @pytest.fixture
@@ -56,3 +56,32 @@ def test_weights_count_and_input_is_left_alone(facts: csr_array) -> None:
     heavy.data[0] = -1
     with pytest.raises(ValueError, match="negative"):
         FactModel.from_matrix(heavy)
+
+
+RELATIONS = ("GENRE_IS",) * 6 + ("STARRING",) * 6
+
+
+def test_relations_weigh_as_told(facts: csr_array) -> None:
+    plain = FactModel.from_matrix(facts).items.toarray()
+    config = FactConfig(weights={"STARRING": 2.0})
+    model = FactModel.from_matrix(facts, config, RELATIONS)
+    expected = plain * np.repeat([1.0, 2.0], 6)
+    length = np.sqrt(np.square(expected).sum(axis=1, keepdims=True))
+    np.testing.assert_allclose(
+        model.items.toarray(), expected / np.where(length > 0, length, 1), rtol=1e-5
+    )
+    # A relation of weight 0 is out, and an item of no other fact says nothing.
+    silent = FactModel.from_matrix(facts, FactConfig(weights={"STARRING": 0}), RELATIONS)
+    assert not silent.items[:, 6:].toarray().any()
+    assert np.isfinite(silent.items.toarray()).all()
+
+
+def test_weights_without_the_columns_relations_are_refused(facts: csr_array) -> None:
+    config = FactConfig(weights={"STARRING": 2.0})
+    with pytest.raises(ValueError, match="relation of each column"):
+        FactModel.from_matrix(facts, config)
+    with pytest.raises(ValueError, match="relation of each column"):
+        FactModel.from_matrix(facts, config, RELATIONS[1:])
+    for wrong in (-1.0, float("nan"), float("inf")):
+        with pytest.raises(ValueError, match="STARRING"):
+            FactConfig(weights={"STARRING": wrong})

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from kg.errors import TryAgainError
-from personarec.training import jobs
+from personarec.training.processes import side_by_side
 
 
 class DeadlyInputs:
@@ -23,4 +23,4 @@ class DeadlyInputs:
 
 def test_a_killed_process_is_said_in_one_line() -> None:
     with pytest.raises(TryAgainError, match="run it again with --workers 1"):
-        list(jobs._side_by_side(DeadlyInputs(), [(0, "base"), (1, "base")], 2))  # type: ignore[arg-type]
+        list(side_by_side(len, DeadlyInputs(), [(0, "base"), (1, "base")], 2))  # type: ignore[arg-type]

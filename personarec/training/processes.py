@@ -1,0 +1,67 @@
+"""Work done in processes of their own, side by side."""
+
+from __future__ import annotations
+
+import multiprocessing
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from typing import Any, TypeVar
+
+from kg.errors import TryAgainError
+
+Job = TypeVar("Job")
+Result = TypeVar("Result")
+Shared = TypeVar("Shared")
+
+
+def side_by_side(
+    work: Callable[[Shared, Job], Result], shared: Shared, jobs: Iterable[Job], workers: int
+) -> Iterator[tuple[Job, Result]]:
+    """Each job with its result, as they end.
+
+    Args:
+        work: a function of a module, called as work(shared, job) in a process with one thread.
+        shared: what every job needs; sent once to each process.
+        jobs: what to do.
+        workers: processes.
+
+    Raises:
+        TryAgainError: a process was killed.
+    """
+    # Spawned, not forked: the parent holds a database engine and torch's threads.
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(workers, context, _prepare, (work, shared)) as pool:
+        pending = {pool.submit(_run_here, job): job for job in jobs}
+        try:
+            for done in as_completed(pending):
+                yield pending[done], done.result()
+        except BaseException as error:
+            # Not waited for: who asks to stop does not mean in a minute.
+            for process in multiprocessing.active_children():
+                process.terminate()
+            pool.shutdown(cancel_futures=True)
+            if isinstance(error, BrokenProcessPool):
+                raise TryAgainError(
+                    "a training process was killed, perhaps for want of memory; run it again with "
+                    "--workers 1"
+                ) from error
+            raise
+
+
+_prepared: tuple[Callable[[Any, Any], Any], Any] | None = None  # of this worker process
+
+
+def _prepare(work: Callable[[Any, Any], Any], shared: Any) -> None:
+    global _prepared  # noqa: PLW0603  (a worker's initializer has no other place to leave it)
+    import torch
+
+    _prepared = work, shared
+    torch.set_num_threads(1)
+
+
+def _run_here(job: Any) -> Any:
+    if _prepared is None:
+        raise RuntimeError("the worker was not prepared")
+    work, shared = _prepared
+    return work(shared, job)
