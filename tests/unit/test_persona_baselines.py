@@ -13,7 +13,7 @@ from personarec.evaluation.persona_probe import mapped_ndcg
 from personarec.evaluation.sequences import Sequences
 from personarec.personas.baselines.controls import ConstantEncoder, RandomEncoder, ShuffledEncoder
 from personarec.personas.baselines.ease import EaseEncoder, EasePersonas
-from personarec.personas.baselines.features import KeywordsEncoder, MeanItemEncoder, item_texts
+from personarec.personas.baselines.features import MeanItemEncoder
 from personarec.personas.baselines.svd import SvdEncoder
 from personarec.personas.encoder import DensePersonas, TrainingData, session_keys
 from personarec.personas.facts import FactModel
@@ -189,17 +189,6 @@ def test_mean_item_is_the_mean_of_features_and_needs_some() -> None:
     )
     with pytest.raises(ChangeSomethingError, match="no item has a fact"):
         MeanItemEncoder().fit(camps(facts=False))
-
-
-def test_keywords_are_of_titles_and_names_of_facts() -> None:
-    data = camps()
-    texts = item_texts(data)
-    assert texts[0].split() == ["Sea", "stories"]
-    assert texts[9].split() == ["Odd", "one", "Café"]
-    model = KeywordsEncoder(dim=2).fit(data)
-    assert other_camp(model) == 0
-    with pytest.raises(ChangeSomethingError, match="no word is shared"):
-        KeywordsEncoder().fit(replace(camps(facts=False), titles=()))
 
 
 # -- LightGCN --------------------------------------------------------------------------------------

@@ -105,16 +105,19 @@ class ShuffledEncoder(Encoder):
 
     def fit(self, data: TrainingData) -> DensePersonas:
         """See :class:`Encoder`."""
-        model = fit_dense(self.inner, data, self.name)
-        users = data.sequences.take(np.flatnonzero(data.sequences.lengths > 0))
-        if len(users) < 2:
-            raise ChangeSomethingError("shuffled: needs two training users with items")
-        keys = session_keys(users, self.seed)
-        order = np.argsort(keys, kind="stable")
-        return ShuffledPersonas(
-            model.items, model.center,
-            keys=keys[order], donors=model.personas(users)[order], seed=self.seed,
-        )  # fmt: skip
+        return shuffled(fit_dense(self.inner, data, self.name), data, self.seed)
+
+
+def shuffled(model: DensePersonas, data: TrainingData, seed: int) -> ShuffledPersonas:
+    """The training users' personas permuted among them; raises where there is only one."""
+    users = data.sequences.take(np.flatnonzero(data.sequences.lengths > 0))
+    if len(users) < 2:
+        raise ChangeSomethingError("shuffled: needs two training users with items")
+    keys = session_keys(users, seed)
+    order = np.argsort(keys, kind="stable")
+    return ShuffledPersonas(
+        model.items, model.center, keys=keys[order], donors=model.personas(users)[order], seed=seed
+    )
 
 
 def fit_dense(encoder: Encoder, data: TrainingData, wrapper: str) -> DensePersonas:

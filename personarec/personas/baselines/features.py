@@ -1,15 +1,12 @@
-"""Personas as the mean of what items are: their facts, or the words they are described by."""
+"""Personas as the mean of what items are: their facts."""
 
 from __future__ import annotations
 
-import re
 from typing import ClassVar
-from urllib.parse import unquote
 
 import numpy as np
 from scipy import sparse
 from sklearn.decomposition import TruncatedSVD
-from sklearn.feature_extraction.text import TfidfVectorizer
 
 from kg.errors import ChangeSomethingError
 from personarec.personas.encoder import DensePersonas, Encoder, Matrix, TrainingData
@@ -34,42 +31,6 @@ class MeanItemEncoder(Encoder):
         return DensePersonas.fitted(items, data.sequences)
 
 
-class KeywordsEncoder(Encoder):
-    """Mean of the items' words: TF-IDF over titles and names of facts, reduced by SVD.
-
-    tf is 1 + log(count) and idf smoothed, rows of unit length (scikit-learn's TfidfVectorizer).
-    """
-
-    name: ClassVar[str] = "keywords"
-    min_items: int = 2
-    """Words of fewer items are left out: they join nothing."""
-
-    def fit(self, data: TrainingData) -> DensePersonas:
-        """See :class:`Encoder`."""
-        texts = item_texts(data)
-        vectorizer = TfidfVectorizer(
-            sublinear_tf=True, min_df=self.min_items, dtype=np.float32, token_pattern=r"\w+"
-        )
-        try:
-            words = vectorizer.fit_transform(texts)
-        except ValueError as error:
-            raise ChangeSomethingError(
-                f"keywords: no word is shared by {self.min_items} items; load titles or facts"
-            ) from error
-        return DensePersonas.fitted(reduced(words, self.dim, self.seed), data.sequences)
-
-
-def item_texts(data: TrainingData) -> list[str]:
-    """Each item's title and the names of its facts' entities, in plain words."""
-    names = np.array([_words(key) for key in data.fact_names()], object)
-    facts = data.facts()
-    titles = data.titles or (None,) * data.sequences.n_items
-    return [
-        " ".join([title or "", *names[facts.indices[facts.indptr[i] : facts.indptr[i + 1]]]])
-        for i, title in enumerate(titles)
-    ]
-
-
 def reduced(matrix: sparse.csr_array, dim: int, seed: int) -> Matrix:
     """The matrix's rows in its ``dim`` strongest directions, float32, shape (rows, ≤ dim)."""
     size = min(dim, min(matrix.shape) - 1)
@@ -77,8 +38,3 @@ def reduced(matrix: sparse.csr_array, dim: int, seed: int) -> Matrix:
         raise ChangeSomethingError(f"features have shape {matrix.shape}: too few to reduce by SVD")
     reducer = TruncatedSVD(size, random_state=seed)
     return np.asarray(reducer.fit_transform(sparse.csr_matrix(matrix)), np.float32)
-
-
-def _words(key: str) -> str:
-    """The last part of an entity's key or IRI as words."""
-    return re.sub(r"[_\W]+", " ", unquote(re.split(r"[/#]", key)[-1]))
