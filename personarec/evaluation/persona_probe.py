@@ -208,9 +208,7 @@ def probe(
     """
     refuse_long("what the persona encoder was fitted to", fitted, split.train)
     if readings is None:
-        readings = {"own": model.score}
-        if isinstance(model.items, np.ndarray):
-            readings |= _mapped(model, split.train, places, seed)  # type: ignore[arg-type]
+        readings = readings_of(model, split.train, seed, places)
     valid = sampled_targets(split.valid, sample, seed)
     choice = {name: validation_ndcg(s, split.train, valid) for name, s in readings.items()}
     reading = max(choice, key=lambda name: choice[name])
@@ -230,6 +228,16 @@ def probe(
         rank_sessions(score, newest(visible, FEW_ITEMS), tests, seen=visible),
         np.stack([rank_sessions(score, split.train, t).ranks for t in (both, tests)]),
     )
+
+
+def readings_of(
+    model: Personas, sequences: Sequences, seed: int, places: int = 20
+) -> dict[str, Reading]:
+    """The ways to read a model: its own score and, if dense, the linear maps."""
+    readings: dict[str, Reading] = {"own": model.score}
+    if isinstance(model.items, np.ndarray):
+        readings |= _mapped(model, sequences, places, seed)  # type: ignore[arg-type]
+    return readings
 
 
 def _mapped(

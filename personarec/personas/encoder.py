@@ -113,6 +113,7 @@ class TrainingData:
         item_type: node type of the items.
         valid: int32, shape (n_users,), validation items that settings may be chosen by, -1: none.
         titles: of the items, n_items, where there are any.
+        descriptions: written for the items, n_items, where there are any.
 
     Raises:
         LeakError: RATED holds what the sequences do not.
@@ -124,6 +125,7 @@ class TrainingData:
     item_type: str
     valid: NDArray[np.int32] | None = None
     titles: tuple[str | None, ...] = ()
+    descriptions: tuple[str | None, ...] = ()
 
     def __post_init__(self) -> None:
         rated, n_items = self.graph.relations[self.rated], self.sequences.n_items
@@ -133,6 +135,8 @@ class TrainingData:
             raise ValueError(f"{len(self.valid)} validation items, {len(self.sequences)} users")
         if self.titles and len(self.titles) != n_items:
             raise ValueError(f"{len(self.titles)} titles for {n_items} items")
+        if self.descriptions and len(self.descriptions) != n_items:
+            raise ValueError(f"{len(self.descriptions)} descriptions for {n_items} items")
         known = binary_matrix(
             np.repeat(np.arange(len(self.sequences)), self.sequences.lengths),
             self.sequences.items,

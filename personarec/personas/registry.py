@@ -15,17 +15,20 @@ ENCODERS = {
     "random": "baselines.controls:RandomEncoder",
     "constant": "baselines.controls:ConstantEncoder",
     "mean-item": "baselines.features:MeanItemEncoder",
-    "keywords": "baselines.features:KeywordsEncoder",
+    "text": "baselines.texts:TextEncoder",
+    "keywords": "baselines.texts:KeywordsEncoder",
     "propagation": "propagation:PropagationEncoder",
     "svd": "baselines.svd:SvdEncoder",
     "ease": "baselines.ease:EaseEncoder",
     "lightgcn": "baselines.lightgcn:LightGcnEncoder",
     "hdgi": "inductive_hdgi:InductiveHdgiEncoder",
+    "relational": "relational.encoder:RelationalEncoder",
     "facts": "facts:FactEncoder",
 }
 WRAPPERS = {
     "shuffled": "baselines.controls:ShuffledEncoder",
     "shrunk": "shrinkage:ShrunkEncoder",
+    "recent": "recency:RecentEncoder",
 }
 """Written before the encoder they change: ``shuffled:svd``."""
 
@@ -67,7 +70,9 @@ def _build(kind: type[Encoder], name: str, settings: dict[str, Any]) -> Encoder:
     except ValidationError as error:
         wrong = error.errors()[0]
         where = ".".join(str(part) for part in wrong["loc"])
+        hint = get_close_matches(where, list(kind.model_fields), 1)
+        meant = f"; did you mean {hint[0]}?" if wrong["type"] == "extra_forbidden" and hint else ""
         raise ChangeSomethingError(
             f"encoder {name}: setting {where!r}: {one_line(Exception(wrong['msg']))}; there are: "
-            f"{', '.join(kind.model_fields)}"
+            f"{', '.join(kind.model_fields)}{meant}"
         ) from error

@@ -67,7 +67,11 @@ def training_data(known: Sequences) -> TrainingData:
 
 def encoder(name: str, **settings: object) -> Encoder:
     inside = name.rpartition(":")[2]
-    more = {"lightgcn": {"epochs": 4, "batch_size": 64}, "hdgi": {"epochs": 5}}.get(inside, {})
+    more = {
+        "lightgcn": {"epochs": 4, "batch_size": 64},
+        "hdgi": {"epochs": 5},
+        "relational": {"epochs": 3, "batch_size": 64, "negatives": 16},
+    }.get(inside, {})
     return make_encoder(name, **({"dim": DIM, "seed": 1} | more | settings))
 
 
@@ -105,7 +109,9 @@ def test_the_same_seed_gives_the_same(name: str) -> None:
     np.testing.assert_array_equal(dense(first.personas(known)), dense(second.personas(known)))
 
 
-@pytest.mark.parametrize("name", ["random", "propagation", "lightgcn", "hdgi", "shuffled:svd"])
+@pytest.mark.parametrize(
+    "name", ["random", "propagation", "lightgcn", "hdgi", "relational", "shuffled:svd"]
+)
 def test_another_seed_gives_others(name: str) -> None:
     known = sequences()
     other = encoder(name, seed=2).fit(training_data(known))

@@ -1,0 +1,1 @@
+"""Every encoder beside every other: cells, strangers, the table and its gate."""

@@ -1,0 +1,62 @@
+"""Recency for any dense encoder: what an encoder gains by weighing newer items more, alone.
+
+A control for encoders that learn an order: the same item vectors, a_i = decay^age.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+from pydantic import Field
+
+from kg.errors import ChangeSomethingError
+from personarec.evaluation.persona_probe import sampled_targets, validation_ndcg
+from personarec.personas.baselines.controls import fit_dense
+from personarec.personas.encoder import DensePersonas, Encoder, TrainingData
+from personarec.personas.relational.rule import RecentPersonas
+
+DECAYS = (0.6, 0.7, 0.8, 0.9, 0.95)
+"""To choose from."""
+AGES = 50
+"""Newest visible items that a persona is made of."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class DecayedPersonas(RecentPersonas):
+    """As :class:`RecentPersonas`, with the decay that the weights come from."""
+
+    decay: float
+
+    @classmethod
+    def around(cls, model: DensePersonas, decay: float, data: TrainingData) -> DecayedPersonas:
+        """The vectors of another encoder under this rule."""
+        weights = np.power(decay, np.arange(AGES)).astype(np.float32)
+        fitted = RecentPersonas.of(model.items, model.inputs, weights, data.sequences)
+        return cls(fitted.items, fitted.center, fitted.inputs, weights=weights, decay=decay)
+
+
+class RecentEncoder(Encoder):
+    """Another encoder with recency; the decay is chosen on validation (NDCG@100 of h p)."""
+
+    name: ClassVar[str] = "recent"
+    inner: Encoder
+    decay: float | None = Field(default=None, gt=0, le=1)
+    """None: chosen on validation."""
+
+    def fit(self, data: TrainingData) -> DecayedPersonas:
+        """See :class:`Encoder`."""
+        model = fit_dense(self.inner, data, self.name)
+        if type(model).personas is not DensePersonas.personas:
+            raise ChangeSomethingError(
+                f"recent: {self.inner.name} has a rule of its own; wrap an encoder that averages"
+            )
+        if self.decay is not None:
+            return DecayedPersonas.around(model, self.decay, data)
+        if data.valid is None or not (data.valid >= 0).any():
+            raise ChangeSomethingError("recent: no validation items to choose decay by; give decay")
+        targets = sampled_targets(data.valid, 5000, self.seed)
+        rules = [DecayedPersonas.around(model, d, data) for d in DECAYS]
+        found = [validation_ndcg(rule.score, data.sequences, targets) for rule in rules]
+        return rules[int(np.argmax(found))]
