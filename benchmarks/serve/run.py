@@ -36,8 +36,8 @@ LOOK_SECONDS = 10.0  # between two looks at the server's memory
 
 
 @contextmanager
-def started(home: Path, dataset: str, log: Path, workers: int) -> Iterator[str]:
-    """A server's address, while it runs; it must end as told."""
+def started(home: Path, dataset: str, log: Path, workers: int) -> Iterator[tuple[str, int]]:
+    """A server's address and process, while it runs; it must end as told."""
     command = [
         "personarec", "serve", "--home", str(home), "--dataset", dataset, "--port", "0",
         "--workers", str(workers),
@@ -53,7 +53,7 @@ def started(home: Path, dataset: str, log: Path, workers: int) -> Iterator[str]:
         sys.exit(f"the server did not start:\n{log.read_text()}")
     print(line, end="")
     try:
-        yield re.findall(r"http://\S+", line)[0]
+        yield re.findall(r"http://\S+", line)[0], process.pid
     finally:
         process.send_signal(signal.SIGTERM)
         code = process.wait(60)
@@ -184,13 +184,13 @@ def main() -> None:
     given = options.parse_args()
     users = users_of(given.home, given.dataset)
     server = (
-        nullcontext(given.address)
+        nullcontext((given.address, 0))
         if given.address
         else started(
             given.home, given.dataset, given.log or given.home / "serve.log", given.workers
         )
     )
-    with server as address:
+    with server as (address, _):
         figures = asyncio.run(load(address, users, given.seconds, given.clients))
     print(f"{figures['requests']} requests of {given.clients} clients in {figures['seconds']} s: "
           f"{figures['rate']}/s, {figures['statuses']}")  # fmt: skip

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import csv
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,6 +15,7 @@ from personarec.console import out
 from personarec.datasets.manifest import name_of
 
 if TYPE_CHECKING:
+    from personarec.recommend.filters import Filters
     from personarec.recommend.service import Recommended
 
 
@@ -45,34 +48,74 @@ def recommend_for(
     n: int,
     *,
     explained: bool,
+    filters: Filters | None = None,
+    diversity: float = 0.0,
 ) -> RecommendOutcome:
     """Recommend to a known user or to a session."""
-    from personarec.recommend.service import Recommender, open_run
+    from personarec.recommend.filters import Filters
+    from personarec.recommend.service import Options, Recommender, open_run
 
     name, retriever = open_run(home, name_of(dataset) if dataset else None)
     recommender = Recommender(store, name, retriever)
     if user is not None:
-        history, who = recommender.history_of(user), user
+        whom, who = recommender.user(user), user
     else:
         # As in a CSV line, so that a title with a comma can be quoted.
         cells = next(csv.reader([items or ""], skipinitialspace=True), [])
         asked = [cell.strip() for cell in cells if cell.strip()]
         if not asked:
             raise ChangeSomethingError("--items is empty; give item ids or titles: --items A,B,C")
-        history, who = recommender.session(asked), "this session"
-    found = recommender.recommend(history, n, explained=explained)
-    titles = [recommender.titles.get(h) or h for h in history]
-    return RecommendOutcome(name, who, history, titles, found)
+        whom, who = recommender.session(asked), "this session"
+    options = Options(n, filters or Filters(), diversity, n if explained else 0)
+    found = recommender.recommend(whom, options)
+    titles = [recommender.titles.get(h) or h for h in whom.history]
+    return RecommendOutcome(name, who, list(whom.history), titles, found)
+
+
+def filters_of(
+    *, seen: bool, having: Sequence[str], title: str | None, titled: bool, year: str | None
+) -> Filters:
+    """Filters as they are written on the command line.
+
+    Args:
+        seen: let items of the history come again.
+        having: each RELATION=ENTITY, or ENTITY alone for any relation; IRI or name.
+        title: text in the title.
+        titled: only items with a title.
+        year: 1975, or 1970..1979.
+
+    Raises:
+        ChangeSomethingError: a year of another form.
+    """
+    from personarec.recommend.filters import Attribute, Filters
+
+    attributes = []
+    for text in having:
+        # An IRI may hold the sign too.
+        named = re.fullmatch(r"([A-Z_]+)=(.+)", text)
+        attributes.append(Attribute(named[2], named[1]) if named else Attribute(text))
+    years = None
+    if year is not None:
+        written = re.fullmatch(r"(\d{4})(?:\.\.(\d{4}))?", year)
+        if written is None:
+            raise ChangeSomethingError(
+                f"--year {year!r} is no year and no span of years; write 1975 or 1970..1979"
+            )
+        years = (int(written[1]), int(written[2] or written[1]))
+    return Filters(not seen, tuple(attributes), title, titled, years)
 
 
 def print_recommended(outcome: RecommendOutcome) -> None:
     """Recommendations, with their paths where there are some."""
     last = ", ".join(outcome.titles[-3:]) or "nothing yet"
     out.print(f"for {outcome.who}, who came last to {last}:", markup=False)
+    if not outcome.found:
+        out.print("  nothing passes the filters")
     for place, item in enumerate(outcome.found, 1):
         parts = ", ".join(f"{k} {v:+.2f}" for k, v in item.parts.items())
         out.print(
-            f"{place:3}. {item.title}  [{item.item}]  {item.score:.2f} = {parts}", markup=False
+            f"{place:3}. {item.title or item.item}  [{item.item}]  {item.score:.2f} = {parts}",
+            markup=False,
         )
-        for path in item.paths:
-            out.print(f"       {path.words()}", markup=False)
+        for path in item.paths or ():
+            out.print(f"       {path.contribution:+.2f} {path.words()}", markup=False)

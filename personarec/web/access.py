@@ -14,6 +14,8 @@ TOKEN_VARIABLE = "PERSONAREC_TOKEN"
 SHORTEST_TOKEN = 16
 OPEN = ("/health", "/ready")
 """Answered without a token, so that a supervisor needs none."""
+PAGE = ("/", "/static/")
+"""The page's own files, which hold no data: the page asks for the token itself."""
 
 
 def is_loopback(host: str) -> bool:
@@ -71,7 +73,7 @@ class Access:
 
     def admits(self, path: str, authorization: bytes) -> bool:
         """Whether a request shows the token, where one is needed; takes the same time for each."""
-        if self.token is None or path in OPEN:
+        if self.token is None or path in (*OPEN, PAGE[0]) or path.startswith(PAGE[1]):
             return True
         scheme, _, shown = authorization.partition(b" ")
         right = hmac.compare_digest(shown.strip(), self.token.encode())

@@ -14,6 +14,7 @@ from personarec.web.access import OPEN, Access
 from personarec.web.bodies import Problem
 from personarec.web.gate import Gate
 from personarec.web.metrics import Metrics
+from personarec.web.page.routes import page
 from personarec.web.routes import router
 from personarec.web.served import LiveModel, Served
 from personarec.web.work import Work
@@ -75,6 +76,7 @@ def create_app(
     )  # fmt: skip
     app.state.live, app.state.work, app.state.metrics = live, work, books
     app.include_router(router)
+    app.include_router(page())
     for kind in problems.HANDLED:
         app.add_exception_handler(kind, problems.answer)
     app.add_middleware(

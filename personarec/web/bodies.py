@@ -24,6 +24,8 @@ def _whole(given: Any) -> Any:
 
 
 Whole = Annotated[int, BeforeValidator(_whole)]
+Year = Annotated[int, Field(ge=limits.FIRST_YEAR, le=limits.LAST_YEAR), BeforeValidator(_whole)]
+Share = Annotated[float, Field(ge=0, le=1)]
 Word = Annotated[str, StringConstraints(min_length=1, max_length=limits.TEXT)]
 RELATION_NAMES = tuple(r.name for r in FACT_RELATIONS)
 
@@ -39,12 +41,14 @@ class Request(BaseModel):
 class Attribute(Request):
     """A fact that a recommended item must have."""
 
-    relation: Literal[RELATION_NAMES] = Field(  # type: ignore[valid-type]
-        description="Relation type of the schema.", examples=["AUTHOR"]
+    relation: Literal[RELATION_NAMES] | None = Field(  # type: ignore[valid-type]
+        default=None,
+        description="Relation type of the schema; any where left out.",
+        examples=["AUTHOR"],
     )
     entity: Annotated[str, StringConstraints(min_length=1, max_length=limits.IRI)] = Field(
-        description="IRI of the entity.",
-        examples=["http://dbpedia.org/resource/Ursula_K._Le_Guin"],
+        description="IRI of the entity, or its name.",
+        examples=["http://dbpedia.org/resource/Ursula_K._Le_Guin", "Ursula K. Le Guin"],
     )
 
 
@@ -59,6 +63,12 @@ class Filters(Request):
         examples=["foundation"],
     )
     titled_only: bool = Field(default=False, description="Leave out items without a title.")
+    year_from: Year | None = Field(
+        default=None,
+        description="First year; items whose year the graph does not tell are left out.",
+        examples=[1965],
+    )
+    year_to: Year | None = Field(default=None, description="Last year.", examples=[1979])
 
 
 class OfUser(Request):
@@ -87,6 +97,10 @@ class Options(Request):
     explain: bool = Field(
         default=False,
         description=f"Give the paths of the graph that lead to the first {limits.EXPLAINED}.",
+    )
+    diversity: Share = Field(
+        default=0.0,
+        description="0: by score alone; towards 1: more unlike each other by their facts.",
     )
     filters: Filters = Filters()
 
@@ -142,6 +156,7 @@ class Batch(Request):
 
     requests: list[Whom] = Field(min_length=1, max_length=limits.BATCH)
     n: Whole = Field(default=10, ge=1, le=limits.BATCH_MOST, description="How many for each.")
+    diversity: Share = Field(default=0.0, description="As of a request of its own.")
     filters: Filters = Filters()
 
 
@@ -170,15 +185,36 @@ class Answer(BaseModel):
     )
 
 
+class Fact(BaseModel):
+    """A fact of an item."""
+
+    relation: str = Field(examples=["AUTHOR"])
+    id: str
+    name: str
+    words: str = Field(examples=["written by Frank Herbert"])
+
+
+class Preference(Fact):
+    """A fact that a user's items have in common."""
+
+    weight: float = Field(description="Share of the persona's length, 0 to 1.")
+
+
 class Path(BaseModel):
     """A path of the graph from an item of the history to the recommended one."""
 
-    kind: str = Field(description="transition or fact", examples=["fact"])
+    kind: Literal["transition", "fact", "readers"] = Field(examples=["fact"])
     source: str
     source_title: str
     target: str
     evidence: dict[str, int | str] = Field(
-        description="Counts by gap of a transition; relation, fact and name of a fact."
+        description="Counts by gap of a transition, and its direction; relation, fact and name of "
+        "a fact, and how many others of the history have it; how many readers chose both."
+    )
+    contribution: float = Field(description="How much lower the score would be without it.")
+    share: float | None = Field(
+        description="The same as a share of the score; null where the score is not above 0, which "
+        "is an average item's."
     )
     words: str = Field(examples=["like Dune: is about Space opera novels"])
 
@@ -201,6 +237,12 @@ class Recommendations(Answer):
     recommendations: list[Recommendation]
 
 
+class SessionAnswer(Recommendations):
+    """The best items after a session, and what the session likes."""
+
+    persona: list[Preference] = Field(description="The strongest facts of the session's items.")
+
+
 class Entry(BaseModel):
     """The answer to one of a batch: what it got, or why not."""
 
@@ -214,21 +256,6 @@ class BatchAnswer(Answer):
     """An entry for each request, in their order."""
 
     results: list[Entry]
-
-
-class Fact(BaseModel):
-    """A fact of an item."""
-
-    relation: str = Field(examples=["AUTHOR"])
-    id: str
-    name: str
-    words: str = Field(examples=["written by Frank Herbert"])
-
-
-class Preference(Fact):
-    """A fact that a user's items have in common."""
-
-    weight: float = Field(description="Share of the persona's length, 0 to 1.")
 
 
 class Persona(Answer):
@@ -258,6 +285,46 @@ class Neighbours(Answer):
 
     user: str
     neighbours: list[NearUser]
+
+
+class Characteristic(Fact):
+    """A fact that readers of a prototype lean to more often than readers at large."""
+
+    share: float = Field(description="Share of the prototype's readers that lean to it.")
+    lift: float = Field(description="That share over the share among all readers.")
+    p: float = Field(description="Chance of such a share by luck.")
+
+
+class Prototype(BaseModel):
+    """A kind of reader: a cluster of the personas."""
+
+    id: str
+    name: str = Field(description="Its most characteristic facts, in words.")
+    size: int = Field(description="Readers whose strongest prototype it is.")
+    x: float = Field(description="Place on the map of personas.")
+    y: float
+    facts: list[Characteristic] = Field(description="The most characteristic first.")
+
+
+class Prototypes(Answer):
+    """Kinds of readers, those with most readers first; none for personas made without them."""
+
+    prototypes: list[Prototype]
+
+
+class Resemblance(BaseModel):
+    """How much of a prototype is in a persona."""
+
+    id: str
+    name: str
+    weight: float = Field(description="0 to 1; a user's add up to 1.")
+
+
+class Resemblances(Answer):
+    """The prototypes of a user's persona, most first."""
+
+    user: str
+    prototypes: list[Resemblance]
 
 
 class Item(Answer):

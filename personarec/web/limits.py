@@ -18,7 +18,9 @@ BATCH = 100  # users and sessions of one batch
 BATCH_MOST = 100  # recommendations for each of them
 ATTRIBUTES = 5
 EXPLAINED = 20
-"""Recommendations of one answer that get their paths: each takes two queries of the graph."""
+"""Recommendations of one answer that get their paths."""
+FIRST_YEAR, LAST_YEAR = 1000, 2099  # as titles and subjects are read
+LIKED = 20  # facts of a session's persona
 NEIGHBOURS = 100
 FOUND = 100  # items of a search
 FACTS = 200  # of an item

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from typing import Annotated, cast
+from typing import Annotated, Any, cast
 
+import orjson
 from fastapi import APIRouter, Body, Depends, Path, Query, Request
 from fastapi.responses import PlainTextResponse, Response
 
@@ -53,44 +54,74 @@ User = Annotated[
 ]
 
 
-@router.post("/recommend", summary="Recommend to a known user or an anonymous session")
-async def recommend(
-    body: Annotated[bodies.Wanted, Body()], served: Model, work: Pool
-) -> bodies.Recommendations:
+def _json(document: dict[str, Any]) -> Response:
+    return Response(orjson.dumps(document), media_type="application/json")
+
+
+@router.post(
+    "/recommend",
+    response_model=bodies.Recommendations,
+    summary="Recommend to a known user or an anonymous session",
+)
+async def recommend(body: Annotated[bodies.Wanted, Body()], served: Model, work: Pool) -> Response:
     """The best items after the user's history, or after the items given."""
-    return await work.run(lambda: answers.recommended(served, body))
+    return _json(await work.run(lambda: answers.recommended(served, body)))
 
 
-@router.post("/recommend/batch", summary="Recommend to many at once")
-async def recommend_batch(body: bodies.Batch, served: Model, work: Pool) -> bodies.BatchAnswer:
+@router.post(
+    "/recommend/batch", response_model=bodies.BatchAnswer, summary="Recommend to many at once"
+)
+async def recommend_batch(body: bodies.Batch, served: Model, work: Pool) -> Response:
     """An entry for each; an unknown user or item spoils only its own."""
-    return await work.run(lambda: answers.batch(served, body))
+    return _json(await work.run(lambda: answers.batch(served, body)))
 
 
-@router.post("/sessions", summary="Recommend to an anonymous session")
-async def sessions(body: bodies.ForItems, served: Model, work: Pool) -> bodies.Recommendations:
-    """The best items after the items given. Nothing is kept of the session."""
-    return await work.run(lambda: answers.recommended(served, body))
+@router.post(
+    "/sessions", response_model=bodies.SessionAnswer, summary="Recommend to an anonymous session"
+)
+async def sessions(body: bodies.ForItems, served: Model, work: Pool) -> Response:
+    """The best items after the items given, and their persona. Nothing is kept of the session."""
+    return _json(await work.run(lambda: answers.session(served, body)))
 
 
-@router.get("/personas/{user:path}/neighbours", summary="Users with a near persona")
+@router.get(
+    "/personas/{user:path}/neighbours",
+    response_model=bodies.Neighbours,
+    summary="Users with a near persona",
+)
 async def neighbours(
     user: User,
     served: Model,
     work: Pool,
     n: Annotated[int, Query(ge=1, le=limits.NEIGHBOURS, description="How many.")] = 10,
-) -> bodies.Neighbours:
+) -> Response:
     """The users whose persona is nearest, and what they share."""
-    return await work.run(lambda: answers.near(served, user, n))
+    return _json(await work.run(lambda: answers.near(served, user, n)))
 
 
-@router.get("/personas/{user:path}", summary="A persona in words")
-async def persona(user: User, served: Model, work: Pool) -> bodies.Persona:
+@router.get(
+    "/personas/{user:path}/prototypes",
+    response_model=bodies.Resemblances,
+    summary="Kinds of readers in a persona",
+)
+async def prototypes_of_user(user: User, served: Model, work: Pool) -> Response:
+    """The prototypes that a user's persona is made of."""
+    return _json(await work.run(lambda: answers.prototypes_of(served, user)))
+
+
+@router.get("/prototypes", response_model=bodies.Prototypes, summary="Kinds of readers")
+async def prototypes(served: Model, work: Pool) -> Response:
+    """The prototypes of the personas, and the facts that each is characterised by."""
+    return _json(await work.run(lambda: answers.prototypes(served)))
+
+
+@router.get("/personas/{user:path}", response_model=bodies.Persona, summary="A persona in words")
+async def persona(user: User, served: Model, work: Pool) -> Response:
     """The strongest facts of a user's persona."""
-    return await work.run(lambda: answers.persona(served, user))
+    return _json(await work.run(lambda: answers.persona(served, user)))
 
 
-@router.get("/items/{item:path}", summary="An item and its facts")
+@router.get("/items/{item:path}", response_model=bodies.Item, summary="An item and its facts")
 async def item(
     item: Annotated[
         str,
@@ -103,12 +134,12 @@ async def item(
     ],
     served: Model,
     work: Pool,
-) -> bodies.Item:
+) -> Response:
     """What the graph knows of an item."""
-    return await work.run(lambda: answers.item(served, item))
+    return _json(await work.run(lambda: answers.item(served, item)))
 
 
-@router.get("/search", summary="Items by title")
+@router.get("/search", response_model=bodies.SearchAnswer, summary="Items by title")
 async def search(
     q: Annotated[
         str,
@@ -122,9 +153,9 @@ async def search(
     served: Model,
     work: Pool,
     n: Annotated[int, Query(ge=1, le=limits.FOUND, description="How many at most.")] = 10,
-) -> bodies.SearchAnswer:
+) -> Response:
     """Titles that begin with the text, then titles that contain it."""
-    return await work.run(lambda: answers.search(served, q, n))
+    return _json(await work.run(lambda: answers.search(served, q, n)))
 
 
 @router.get("/health", summary="The process answers")

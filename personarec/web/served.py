@@ -7,13 +7,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from kg.errors import ChangeSomethingError
+from kg.ingest import require_data_set
 from kg.store import GraphStore
 from kg.views.personas import PersonaModel, current_model
-from personarec.recommend.service import Recommender
+from personarec.recommend.service import Recommender, require_run
 from personarec.retriever.recommender import Retriever
-from personarec.training.run import latest_run
-from personarec.web.titles import Titles
 
 
 @dataclass(frozen=True)
@@ -24,6 +22,8 @@ class Version:
     trained: int
     """When the run was finished, in ns: the same run can be trained again by force."""
     personas: PersonaModel | None
+    content: str
+    """Hash of what was last loaded of the data set: titles and histories are kept in memory."""
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,6 @@ class Served:
 
     version: Version
     recommender: Recommender
-    titles: Titles
 
     @property
     def dataset(self) -> str:
@@ -41,18 +40,12 @@ class Served:
 
 
 def _latest(store: GraphStore, home: Path, dataset: str | None) -> tuple[str, Path, Version]:
-    found = latest_run(home, dataset)
-    if found is None or not (found[1] / "checkpoint").exists():
-        which = dataset or "demo"
-        raise ChangeSomethingError(
-            f"no trained retriever under {home / 'runs'}; run personarec train --dataset {which} "
-            "first"
-        )
-    name, folder = found
+    name, folder = require_run(home, dataset)
     # The metrics are written after the checkpoint: a training under way is not looked at.
     metrics = folder / "metrics.json"
     trained = metrics.stat().st_mtime_ns if metrics.exists() else 0
-    return name, folder, Version(folder.name, trained, current_model(store, name))
+    content = str(require_data_set(store, name)["contentHash"])
+    return name, folder, Version(folder.name, trained, current_model(store, name), content)
 
 
 def load(store: GraphStore, home: Path, dataset: str | None) -> Served:
@@ -64,8 +57,7 @@ def load(store: GraphStore, home: Path, dataset: str | None) -> Served:
     """
     name, folder, version = _latest(store, home, dataset)
     retriever = Retriever.load(folder / "checkpoint")
-    recommender = Recommender(store, name, retriever)
-    return Served(version, recommender, Titles(recommender.titles))
+    return Served(version, Recommender(store, name, retriever))
 
 
 class LiveModel:

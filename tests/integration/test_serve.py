@@ -33,6 +33,7 @@ from personarec.web.served import LiveModel
 
 ROOT = Path(__file__).resolve().parents[2]
 USER = "DEMOR00007"
+DATED = {"year_from": 1980, "year_to": 1989}
 TOKEN = "s3ntinel-token-of-some-length"
 
 
@@ -145,6 +146,9 @@ def check_only_reads(graph: GraphAddress, run: str) -> None:
             ("POST", "/sessions", {"items": ["Dune", "Foundation"], "explain": True}),
             ("GET", f"/personas/{USER}", None),
             ("GET", f"/personas/{USER}/neighbours", None),
+            ("GET", f"/personas/{USER}/prototypes", None),
+            ("GET", "/prototypes", None),
+            ("POST", "/recommend", {"user": USER, "n": 1000, "filters": DATED, "diversity": 0.5}),
             ("GET", "/search?q=dune", None),
             ("GET", "/ready", None),
             ("GET", "/metrics", None),
@@ -154,7 +158,9 @@ def check_only_reads(graph: GraphAddress, run: str) -> None:
         for method, path, body in asked:
             response = client.request(method, path, json=body)
             assert response.status_code == 200, (path, response.text)
-            if body and "filters" in body:
+            if body and body.get("filters") == DATED:
+                check_years(client, response.json())
+            elif body and "filters" in body:
                 keys = {r["item"] for r in response.json()["recommendations"]}
                 assert item in keys
                 for key in list(keys)[:3]:
@@ -172,14 +178,32 @@ def check_only_reads(graph: GraphAddress, run: str) -> None:
         assert written == ["execute_write"]
 
 
+def check_years(client: TestClient, answer: Any) -> None:
+    """The graph's own subjects say that these are of the years asked for."""
+    found = answer["recommendations"]
+    assert 10 < len(found) < 100
+    for one in found[:3]:
+        facts = client.get(f"/items/{one['item']}").json()["facts"]
+        years = {int(f["name"][:4]) for f in facts if re.match(r"\d{4} .*novels$", f["name"])}
+        assert any(DATED["year_from"] <= year <= DATED["year_to"] for year in years)
+
+
 def check_as_the_command_line(graph: GraphAddress, client: httpx.Client) -> None:
-    """The server says what ``personarec recommend`` says."""
+    """The server says what ``personarec recommend`` says, filters and diversity included."""
     code, out, err = call(
-        graph, "recommend", USER, "--dataset", "demo", "-n", "5", "--explain", "--json"
-    )
+        graph, "recommend", USER, "--dataset", "demo", "-n", "5", "--explain", "--json",
+        "--diversity", "0.3", "--with", "LITERARY_GENRE_IS=detective fiction", "--title", "the",
+        "--seen",
+    )  # fmt: skip
     assert code == 0, err
     by_command = json.loads(out)
-    served = client.post("/recommend", json={"user": USER, "n": 5, "explain": True}).json()
+    filters = {
+        "attributes": [{"relation": "LITERARY_GENRE_IS", "entity": "Detective Fiction"}],
+        "title_contains": "THE", "exclude_seen": False,
+    }  # fmt: skip
+    body = {"user": USER, "n": 5, "explain": True, "diversity": 0.3, "filters": filters}
+    served = client.post("/recommend", json=body).json()
+    assert len(served["recommendations"]) == 5
     assert served["history"] == by_command["history"]
     for one, other in zip(served["recommendations"], by_command["recommendations"], strict=True):
         assert one["item"] == other["item"]

@@ -6,9 +6,18 @@ from typing import Any
 
 import pytest
 from fastapi.testclient import TestClient
-from web_small import HERBERT, ITEMS, PERSONAS, TITLES, SmallGraph, client_of, small_app
+from web_small import (
+    HERBERT,
+    ITEMS,
+    PERSONAS,
+    PROTOTYPE,
+    TITLES,
+    SmallGraph,
+    client_of,
+    small_app,
+)
 
-from personarec.web import limits
+from personarec.web import bodies, limits
 
 
 @pytest.fixture
@@ -32,6 +41,8 @@ def test_every_answer_says_where_it_comes_from(client: TestClient) -> None:
         client.post("/sessions", json={"items": ["Dune"]}),
         client.get("/personas/u1"),
         client.get("/personas/u1/neighbours"),
+        client.get("/personas/u1/prototypes"),
+        client.get("/prototypes"),
         client.get("/items/i0"),
         client.get("/search", params={"q": "dune"}),
         client.get("/ready"),
@@ -79,10 +90,69 @@ def test_explained_up_to_a_bound(client: TestClient, monkeypatch: pytest.MonkeyP
     answer = ok(client.post("/recommend", json={"items": ["i0"], "n": 3, "explain": True}))
     first, _, third = answer["recommendations"]
     assert third["paths"] is None
-    assert [p["kind"] for p in first["paths"]] == ["transition", "fact"]
-    assert first["paths"][0]["evidence"] == {"gap1": 3, "gap2": 1, "gap3": 0}
-    assert first["paths"][0]["words"] == "4 people came to this soon after Dune"
+    assert first["item"] == ITEMS[1]
+    kinds = [p["kind"] for p in first["paths"]]
+    assert sorted(kinds) == ["fact", "fact", "transition"]
+    assert [p["contribution"] for p in first["paths"]] == sorted(
+        (p["contribution"] for p in first["paths"]), reverse=True
+    )
+    moved = first["paths"][kinds.index("transition")]
+    assert moved["evidence"] == {"gap1": 3, "gap2": 1, "gap3": 0, "direction": "forward"}
+    assert moved["words"] == "4 people came to this soon after Dune"
+    assert moved["share"] == pytest.approx(moved["contribution"] / first["score"])
     assert {p["target"] for p in first["paths"]} == {first["item"]}
+
+
+def test_every_body_is_as_described(client: TestClient) -> None:
+    """Bodies are not validated on their way out, so they are here: every field, and no other."""
+    asked: list[tuple[str, str, Any, Any]] = [
+        ("POST", "/recommend", {"user": "u1", "explain": True}, bodies.Recommendations),
+        ("POST", "/recommend", {"user": "new"}, bodies.Recommendations),
+        (
+            "POST", "/recommend/batch", {"requests": [{"user": "u1"}, {"items": ["x"]}]},
+            bodies.BatchAnswer,
+        ),
+        ("POST", "/sessions", {"items": ["i0"], "explain": True}, bodies.SessionAnswer),
+        ("GET", "/personas/u1", None, bodies.Persona),
+        ("GET", "/personas/u1/neighbours", None, bodies.Neighbours),
+        ("GET", "/personas/u1/prototypes", None, bodies.Resemblances),
+        ("GET", "/prototypes", None, bodies.Prototypes),
+        ("GET", "/items/i0", None, bodies.Item),
+        ("GET", "/search?q=d", None, bodies.SearchAnswer),
+    ]  # fmt: skip
+    described = client.get("/openapi.json").json()["components"]["schemas"]
+    for method, path, body, model in asked:
+        content = ok(client.request(method, path, json=body))
+        model.model_validate(content, strict=True)
+        check_fields(content, {"$ref": f"#/components/schemas/{model.__name__}"}, described)
+
+
+def check_fields(content: Any, schema: dict[str, Any], described: dict[str, Any]) -> None:
+    """The fields of each object are those of its description."""
+    if "$ref" in schema:
+        schema = described[schema["$ref"].rpartition("/")[2]]
+    for choice in schema.get("anyOf", ()):
+        if content is not None and choice.get("type") != "null":
+            schema = choice
+            return check_fields(content, schema, described)
+    if "properties" in schema:
+        assert set(content) == set(schema["properties"])
+        for name, part in schema["properties"].items():
+            check_fields(content[name], part, described)
+    elif schema.get("type") == "array":
+        for part in content:
+            check_fields(part, schema["items"], described)
+    return None
+
+
+def test_the_bodies_would_be_caught() -> None:
+    described = {"A": {"properties": {"b": {"type": "array", "items": {"$ref": "#/x/B"}}}}} | {
+        "B": {"properties": {"c": {"type": "integer"}}}
+    }
+    check_fields({"b": [{"c": 1}]}, {"$ref": "#/x/A"}, described)
+    for wrong in ({"b": [{"c": 1, "d": 2}]}, {"b": [{}]}, {}):
+        with pytest.raises(AssertionError):
+            check_fields(wrong, {"$ref": "#/x/A"}, described)
 
 
 def asked(client: TestClient, **filters: Any) -> list[str]:
@@ -107,21 +177,62 @@ def test_filters(client: TestClient) -> None:
     assert kept == [i for i in order if i in kept]
 
 
-def test_a_filter_that_few_items_pass_looks_at_the_whole_catalogue(
-    client: TestClient, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from personarec.retriever.recommender import Retriever
+def test_filters_by_name_and_year(client: TestClient) -> None:
+    assert set(asked(client, attributes=[{"entity": "Frank Herbert"}])) == {ITEMS[0], ITEMS[1]}
+    by_both = [{"entity": "space OPERA"}, {"relation": "AUTHOR", "entity": "Isaac Asimov"}]
+    assert asked(client, attributes=by_both, exclude_seen=False) == [ITEMS[2]]
+    assert asked(client, year_from=1960) == asked(client, year_from=1960, year_to=1970)
+    assert asked(client, year_from=1960) == [ITEMS[0]]
+    assert asked(client, year_to=1955) == [ITEMS[3]]
+    assert asked(client, year_from=1970, year_to=1960) == []
 
-    asked_for: list[int] = []
-    real = Retriever.recommend
 
-    def first_call_is_shallow(self: Retriever, history: Any, n: int, **rest: Any) -> Any:
-        asked_for.append(n)
-        return real(self, history, 1 if len(asked_for) == 1 else n, **rest)
+def test_a_filter_of_a_relation_that_these_items_cannot_have(client: TestClient) -> None:
+    attributes = [{"relation": "PRESENTER", "entity": "x"}]
+    body = {"items": ["i2"], "filters": {"attributes": attributes}}
+    response = client.post("/recommend", json=body)
+    assert response.status_code == 404
+    assert "have no relation 'PRESENTER'" in response.json()["detail"]
 
-    monkeypatch.setattr(Retriever, "recommend", first_call_is_shallow)
-    assert asked(client, title_contains="hyperion")
-    assert asked_for == [len(ITEMS), len(ITEMS)]
+
+def test_diversity(client: TestClient) -> None:
+    body = {"items": ["i5"], "n": 5}
+    plain = items_of(ok(client.post("/recommend", json=body)))
+    same = items_of(ok(client.post("/recommend", json=body | {"diversity": 0})))
+    varied = items_of(ok(client.post("/recommend", json=body | {"diversity": 0.9})))
+    assert plain == same != varied
+    assert plain[0] == varied[0]
+    one = {"requests": [{"items": ["i5"]}], "n": 5, "diversity": 0.9}
+    (entry,) = ok(client.post("/recommend/batch", json=one))["results"]
+    assert items_of(entry) == varied
+
+
+def test_a_session_in_words(client: TestClient) -> None:
+    answer = ok(client.post("/sessions", json={"items": ["i0", "i2"]}))
+    liked = answer["persona"]
+    assert liked[0]["words"] == "of literary genre Space opera"
+    assert {p["name"] for p in liked} == {"Frank Herbert", "Isaac Asimov", "Space opera"}
+    assert sum(p["weight"] ** 2 for p in liked) == pytest.approx(1)
+    assert ok(client.post("/sessions", json={"items": ["i5"]}))["persona"] == []
+
+
+def test_prototypes(client: TestClient) -> None:
+    (found,) = ok(client.get("/prototypes"))["prototypes"]
+    assert (found["id"], found["size"], found["x"], found["y"]) == (PROTOTYPE, 2, 0.5, -0.5)
+    assert found["facts"][0]["words"] == "written by Frank Herbert"
+    of_user = ok(client.get("/personas/u1/prototypes"))
+    assert of_user["user"] == "small:u1"
+    assert of_user["prototypes"] == [
+        {"id": PROTOTYPE, "name": "written by Frank Herbert", "weight": 1.0}
+    ]
+
+
+def test_a_history_is_read_once() -> None:
+    graph = SmallGraph()
+    client = client_of(small_app(graph)[0])
+    for _ in range(3):
+        ok(client.post("/recommend", json={"user": "u1"}))
+    assert graph.read_names.count("history_of_user") == 1
 
 
 def test_a_batch_answers_each(client: TestClient) -> None:
@@ -184,6 +295,7 @@ def test_search(client: TestClient) -> None:
     ("path", "hint"),
     [
         ("/personas/nobody", "there are, for example: small:u1"),
+        ("/personas/nobody/prototypes", "there are, for example: small:u1"),
         ("/personas/nobody/neighbours", "there are, for example: small:u1"),
         ("/items/Foundatoin", "did you mean 'Foundation'?"),
     ],

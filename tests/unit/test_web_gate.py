@@ -80,6 +80,9 @@ def test_a_path_cannot_end_a_log_line(caplog: pytest.LogCaptureFixture) -> None:
             {"user": "u1", "filters": {"attributes": [{"relation": "RATED", "entity": "x"}]}},
             "filters.attributes.0.relation: Input should be",
         ),
+        ({"user": "u1", "diversity": 1.5}, "diversity: Input should be less"),
+        ({"user": "u1", "diversity": "1"}, "diversity: Input should be a valid number"),
+        ({"user": "u1", "filters": {"year_from": 999}}, "filters.year_from: Input should be"),
         ([], "body: give either user or items"),
         ({"user": "u1", "a": 1, "b": 2, "c": 3, "d": 4}, "; and 1 more"),
     ],
@@ -163,10 +166,10 @@ class Held(SmallGraph):
         self.sign = threading.Event()
         self.inside = threading.Semaphore(0)
 
-    def find_user(self, user: str) -> Any:
+    def history_of_user(self, user: str) -> Any:
         self.inside.release()
         assert self.sign.wait(20)
-        return super().find_user(user)
+        return super().history_of_user(user)
 
 
 def test_an_answer_that_takes_too_long_is_504() -> None:

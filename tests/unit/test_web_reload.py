@@ -67,10 +67,10 @@ def test_a_request_in_progress_ends_on_its_own_model() -> None:
     class Held(SmallGraph):
         inside, sign = threading.Event(), threading.Event()
 
-        def find_user(self, user: str) -> Any:
+        def history_of_user(self, user: str) -> Any:
             self.inside.set()
             assert self.sign.wait(20)
-            return super().find_user(user)
+            return super().history_of_user(user)
 
     graph = Held()
     app, live = small_app(graph)
@@ -166,6 +166,15 @@ def test_a_live_model_follows_the_pointer_and_the_personas(
     monkeypatch.setattr(graph, "current_persona", lambda dataset: row)
     assert live.refresh() is True
     assert live.current.version.personas == other
+
+    # The data set was loaded again: titles and histories in memory may be old.
+    live.current.recommender.user("u1")
+    content = [["small", "books", "1" * 64, PERSONAS.id]]
+    monkeypatch.setattr(graph, "data_sets", lambda: content)
+    before = graph.read_names.count("history_of_user")
+    assert live.refresh() is True
+    live.current.recommender.user("u1")
+    assert graph.read_names.count("history_of_user") == before + 1
 
     current = live.current
     (tmp_path / "runs" / "small-b" / "checkpoint" / "model.json").write_text("{")

@@ -44,7 +44,8 @@ def test_the_description_names_every_endpoint_and_only_problems_as_errors() -> N
     described = client_of(APP).get("/openapi.json").json()
     assert set(described["paths"]) == {
         "/recommend", "/recommend/batch", "/sessions", "/personas/{user}",
-        "/personas/{user}/neighbours", "/items/{item}", "/search", "/health", "/ready", "/metrics",
+        "/personas/{user}/neighbours", "/personas/{user}/prototypes", "/prototypes",
+        "/items/{item}", "/search", "/health", "/ready", "/metrics",
         "/-/reload",
     }  # fmt: skip
     for methods in described["paths"].values():

@@ -9,16 +9,18 @@ import numpy as np
 import torch
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
+from scipy.sparse import csr_array
 
 from kg.store import GraphStore, Statement
 from kg.views.personas import PersonaModel
+from personarec.personas.facts import FactModel
 from personarec.recommend.service import Recommender
 from personarec.retriever.recommender import Retriever
 from personarec.retriever.sasrec import SasRec, SasRecConfig
+from personarec.retriever.transitions import TransitionModel
 from personarec.web.access import Access
 from personarec.web.app import create_app
 from personarec.web.served import LiveModel, Served, Version
-from personarec.web.titles import Titles
 
 PERSONAS = PersonaModel("small-facts-0a1b2c3d", "small", "facts", 2, "train", 2)
 TITLES = [
@@ -28,6 +30,20 @@ TITLES = [
 ITEMS = [f"small:i{place}" for place in range(len(TITLES))]
 USERS = {"small:u1": [ITEMS[0], ITEMS[2]], "small:u2": [ITEMS[2], ITEMS[5]], "small:new": []}
 HERBERT = "http://dbpedia.org/resource/Frank_Herbert"
+ASIMOV = "http://dbpedia.org/resource/Isaac_Asimov"
+SPACE = "http://dbpedia.org/resource/Space_opera"
+NAMES = {HERBERT: "Frank Herbert", ASIMOV: "Isaac Asimov", SPACE: "Space opera"}
+FACTS = {
+    ("AUTHOR", HERBERT): (0, 1),
+    ("AUTHOR", ASIMOV): (2, 3),
+    ("LITERARY_GENRE_IS", SPACE): (0, 1, 2, 9, 10),
+}
+"""Which items have which fact."""
+NEXT = {(0, 1): (3, 1, 0), (2, 3): (2, 0, 0), (1, 2): (0, 0, 1), (9, 10): (1, 0, 0)}
+"""Transitions by gap between items."""
+YEARS = {"1965 American novels": (0,), "1951 American novels": (2, 3), "1990s novels": (9,)}
+"""Dated subjects, and what only looks like one."""
+PROTOTYPE = "small:prototype-0a1b2c3d-01"
 
 
 class SmallGraph:
@@ -60,18 +76,45 @@ class SmallGraph:
     def sample_users(self, dataset: str) -> Any:
         return [["small:u1"]]
 
-    def export_rated(self, ids: list[str]) -> Any:
-        items = [item for user in ids for item in USERS[user]]
-        return [[ids * len(items), items, list(range(len(items))), list(range(len(items)))]]
+    def history_of_user(self, user: str) -> Any:
+        items = USERS.get(user)
+        return [] if items is None else [[user, items, *[list(range(len(items)))] * 2]]
 
-    def items_with_fact(self, entity: str, dataset: str) -> Any:
-        return [[ITEMS[0]], [ITEMS[1]]] if entity == HERBERT else []
+    def items_with_fact(self, entity: str, types: list[str], dataset: str) -> Any:
+        # The statement is asked for each label that the far end may have.
+        found = {i for (r, e), items in FACTS.items() if r in types and e == entity for i in items}
+        return [[ITEMS[i]] for i in sorted(found)]
 
-    def explain_transitions(self, read: list[str], item: str) -> Any:
-        return [[read[-1], "Dune", item, 3, 1, 0]] if read else []
+    def items_with_fact_named(self, name: str, types: list[str], dataset: str) -> Any:
+        keys = [key for key, called in NAMES.items() if called.lower() == name.lower()]
+        return [row for key in keys for row in self.items_with_fact(key, types, dataset)]
 
-    def explain_facts(self, read: list[str], item: str, derived: list[str]) -> Any:
-        return [[read[0], None, "AUTHOR", HERBERT, "Frank Herbert", item]] if read else []
+    def dated_subjects(self, dataset: str) -> Any:
+        return [[name, [ITEMS[i] for i in items]] for name, items in YEARS.items()]
+
+    def explain_transitions(self, sources: list[str], targets: list[str]) -> Any:
+        return [
+            [ITEMS[a], ITEMS[b], *gaps]
+            for (a, b), gaps in NEXT.items()
+            if ITEMS[a] in sources and ITEMS[b] in targets
+        ]
+
+    def explain_facts(self, items: list[str], types: list[str], facts: list[str]) -> Any:
+        return [
+            [ITEMS[i], relation, entity, NAMES[entity]]
+            for (relation, entity), having in FACTS.items()
+            for i in having
+            if ITEMS[i] in items and relation in types and entity in facts
+        ]
+
+    def prototypes(self, model: str) -> Any:
+        return [[PROTOTYPE, "written by Frank Herbert", 1, 2, 0.5, -0.5]]
+
+    def prototype_facts(self, model: str) -> Any:
+        return [[PROTOTYPE, "AUTHOR", "Frank Herbert", HERBERT, 0.75, 3.0, 0.001, 1]]
+
+    def prototype_weights(self, user: str, model: str) -> Any:
+        return [[PROTOTYPE, "written by Frank Herbert", 1.0]] if user == "small:u1" else []
 
     def show_persona(self, user: str, model: str) -> Any:
         return [["AUTHOR", "Frank Herbert", HERBERT, 0.5]] if user == "small:u1" else []
@@ -95,17 +138,36 @@ class SmallGraph:
         return [["AUTHOR", HERBERT, "Frank Herbert"]]
 
 
-def small_served(graph: SmallGraph, run: str = "small-0", seed: int = 0) -> Served:
-    """A model of random weights over the small graph."""
+def small_retriever(seed: int = 0, weights: dict[str, float] | None = None) -> Retriever:
+    """A sequence model of random weights beside the transitions and facts above."""
     torch.manual_seed(seed)
-    retriever = Retriever(
-        items=tuple(ITEMS),
-        model=SasRec(len(ITEMS), SasRecConfig(embedding_size=8, max_length=5)).eval(),
-        weights={},
-        popularity=np.arange(len(ITEMS), dtype=np.int64),
+    size = len(ITEMS)
+    places = np.array(list(NEXT)).T
+    counts = [
+        csr_array((np.array([gaps[g] for gaps in NEXT.values()]), places), shape=(size, size))
+        for g in range(3)
+    ]
+    having = [(item, column) for column, items in enumerate(FACTS.values()) for item in items]
+    facts = csr_array(
+        (np.ones(len(having), np.float32), np.array(having).T), shape=(size, len(FACTS))
     )
-    recommender = Recommender(cast(GraphStore, graph), "small", retriever)
-    return Served(Version(run, seed, PERSONAS), recommender, Titles(recommender.titles))
+    return Retriever(
+        items=tuple(ITEMS),
+        model=SasRec(size, SasRecConfig(embedding_size=8, max_length=5)).eval(),
+        weights={"transitions": 0.5, "facts": 0.7} if weights is None else weights,
+        popularity=np.arange(size, dtype=np.int64),
+        evidence={
+            "transitions": TransitionModel.from_counts(counts),
+            "facts": FactModel.from_matrix(facts),
+        },
+        fact_keys=tuple(f"{relation} {entity}" for relation, entity in FACTS),
+    )
+
+
+def small_served(graph: SmallGraph, run: str = "small-0", seed: int = 0) -> Served:
+    """A model over the small graph."""
+    recommender = Recommender(cast(GraphStore, graph), "small", small_retriever(seed))
+    return Served(Version(run, seed, PERSONAS, "0" * 64), recommender)
 
 
 class SmallLive(LiveModel):

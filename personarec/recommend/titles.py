@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from unicodedata import combining, normalize
 
 
@@ -28,6 +28,10 @@ class Titles:
     def exact(self, title: str) -> str | None:
         """Key of the item of a title, whatever the case."""
         return self._exact.get(title.casefold())
+
+    def known(self) -> Collection[str]:
+        """All titles, without case, as ``exact`` takes them."""
+        return self._exact.keys()
 
     def search(self, text: str, most: int) -> list[str]:
         """Keys of at most so many items: titles that begin with the text, then that contain it."""
