@@ -105,3 +105,80 @@ def refuse_transitions(
                 f"{where}: {int(excess.data[above].sum())} transitions at gap {gap} are not in the "
                 f"fit sequences, the first is {excess.row[first]} → {excess.col[first]}"
             )
+
+
+def refuse_late(
+    where: str, fitted: Sequences, times: NDArray[np.int64], indptr: NDArray[np.int64], cut: int
+) -> None:
+    """Refuse sequences that hold interactions at or after a cut in time.
+
+    Args:
+        where: name of the input, for the message.
+        fitted: sequences; a beginning of each user's interactions.
+        times: int64, shape (n,), of all interactions, sorted by user and time.
+        indptr: int64, shape (n_users + 1,): whose they are.
+        cut: first moment that may not be known.
+
+    Raises:
+        LeakError: the last fitted item of some user came at the cut or later.
+    """
+    lengths = fitted.lengths
+    some = np.flatnonzero(lengths > 0)
+    last = times[indptr[:-1][some] + lengths[some] - 1]
+    if (last >= cut).any():
+        user = int(some[np.argmax(last >= cut)])
+        raise LeakError(
+            f"{where}: {int((last >= cut).sum())} users have interactions at or after the cut "
+            f"({cut}), the first is user {user}; fit to what came before it"
+        )
+
+
+def refuse_known_users(where: str, fitted: Sequences | csr_array, users: NDArray[np.int64]) -> None:
+    """Refuse fitted input that holds anything of users who must be strangers at test.
+
+    Args:
+        where: name of the input, for the message.
+        fitted: sequences, or a user × item matrix.
+        users: int64, indices of the test users.
+
+    Raises:
+        LeakError: some test user has a fitted interaction.
+    """
+    known = users[np.diff(fitted.indptr)[users] > 0]
+    if len(known):
+        raise LeakError(
+            f"{where}: {len(np.unique(known))} of the users that are tested were fitted to, the "
+            f"first is user {known[0]}; leave them out"
+        )
+
+
+def refuse_popularity(where: str, counts: NDArray[np.integer], allowed: Sequences) -> None:
+    """Refuse item counts above what the fit sequences hold.
+
+    Raises:
+        LeakError: some item is counted more often than it occurs.
+    """
+    excess = counts - np.bincount(allowed.items, minlength=allowed.n_items)
+    if (excess > 0).any():
+        raise LeakError(
+            f"{where}: {int(excess[excess > 0].sum())} interactions more than the fit sequences "
+            f"hold, the first of item {int(np.argmax(excess > 0))}; count the fit sequences only"
+        )
+
+
+LATER_PURCHASES = frozenset({"ALSO_BOUGHT", "ALSO_VIEWED", "BOUGHT_TOGETHER"})
+"""Relations that a shop derived from purchases up to the day its pages were copied."""
+
+
+def refuse_later_purchases(where: str, relations: SequenceABC[str]) -> None:
+    """Refuse facts that were derived from later purchases of other people.
+
+    Raises:
+        LeakError: a relation of ``LATER_PURCHASES`` is among them.
+    """
+    found = sorted(LATER_PURCHASES & set(relations))
+    if found:
+        raise LeakError(
+            f"{where}: {', '.join(found)} were derived from later purchases, the held-out ones "
+            "among them; load the data set without --also, or leave these relations out"
+        )

@@ -25,15 +25,19 @@ class Split:
         train: the sequences models are fitted to while settings are chosen.
         valid: int32, shape (n_users,), the item settings are chosen by; -1: not evaluated.
         test: int32, shape (n_users,), the item results are reported for; -1: not evaluated.
+        refitted: what is fitted when refitting, where that is not train and validation items.
     """
 
     train: Sequences
     valid: NDArray[np.int32]
     test: NDArray[np.int32]
+    refitted: Sequences | None = None
 
     def fit(self, refit: bool) -> Sequences:
         """What may be fitted, and shown as history: with ``refit`` the validation item too."""
-        return self.train.append(self.valid) if refit else self.train
+        if not refit:
+            return self.train
+        return self.train.append(self.valid) if self.refitted is None else self.refitted
 
 
 def leave_one_out(interactions: Interactions) -> Split:

@@ -2,7 +2,16 @@ import numpy as np
 import pytest
 from scipy.sparse import csr_array
 
-from personarec.evaluation.leakage import LeakError, refuse_leak, refuse_long, refuse_transitions
+from personarec.evaluation.leakage import (
+    LeakError,
+    refuse_known_users,
+    refuse_late,
+    refuse_later_purchases,
+    refuse_leak,
+    refuse_long,
+    refuse_popularity,
+    refuse_transitions,
+)
 from personarec.evaluation.sequences import Sequences
 from personarec.retriever.transitions import transition_counts
 
@@ -61,3 +70,34 @@ def test_a_transition_counted_once_too_often_fires() -> None:
 def test_other_users_than_those_held_out_are_refused() -> None:
     with pytest.raises(ValueError, match="3 users, held-out has 2"):
         refuse_leak("fit", FIT, HELD_OUT[:2])
+
+
+def test_an_interaction_after_the_cut_fires() -> None:
+    times = np.array([1, 2, 8, 1, 5, 9, 3, 4], dtype=np.int64)
+    indptr = np.array([0, 3, 6, 8], dtype=np.int64)
+    before = Sequences.from_lists([[0, 1], [3, 4], [1, 2]], n_items=6)
+    refuse_late("fit", before, times, indptr, cut=8)
+    planted = Sequences.from_lists([[0, 1], [3, 4, 0], [1, 2]], n_items=6)
+    with pytest.raises(LeakError, match=r"fit: 1 users .* at or after the cut \(8\).* user 1"):
+        refuse_late("fit", planted, times, indptr, cut=8)
+
+
+def test_a_fitted_user_who_should_be_a_stranger_fires() -> None:
+    fitted = Sequences.from_lists([[0, 1], [], [1]], n_items=6)
+    refuse_known_users("fit", fitted, np.array([1]))
+    with pytest.raises(LeakError, match=r"RATED: 1 of the users .* user 2"):
+        refuse_known_users("RATED", fitted.recency(1.0), np.array([1, 2, 2]))
+
+
+def test_popularity_of_held_out_interactions_fires() -> None:
+    counts = np.bincount(FIT.items, minlength=6)
+    refuse_popularity("popularity", counts, FIT)
+    counts[5] += 2
+    with pytest.raises(LeakError, match=r"popularity: 2 interactions more .* of item 5"):
+        refuse_popularity("popularity", counts, FIT)
+
+
+def test_later_purchases_among_the_facts_fire() -> None:
+    refuse_later_purchases("facts", ["AUTHOR", "SUBJECT_IS"])
+    with pytest.raises(LeakError, match="facts: ALSO_BOUGHT were derived from later purchases"):
+        refuse_later_purchases("facts", ["AUTHOR", "ALSO_BOUGHT"])

@@ -1,7 +1,13 @@
 import numpy as np
 import pytest
+from scipy.stats import ttest_1samp
 
-from personarec.evaluation.significance import paired_bootstrap
+from personarec.evaluation.significance import (
+    bootstrap_together,
+    holm,
+    mcnemar,
+    paired_bootstrap,
+)
 
 
 def test_a_steady_small_gain_is_clear_and_noise_is_not() -> None:
@@ -44,3 +50,53 @@ def test_unpaired_users_are_refused() -> None:
         paired_bootstrap(np.zeros(3), np.zeros(2))
     with pytest.raises(ValueError, match="0 users"):
         paired_bootstrap(np.zeros(0), np.zeros(0))
+
+
+def test_together_as_one_by_one() -> None:
+    rng = np.random.default_rng(3)
+    differences = rng.standard_normal((3, 400)) + np.array([[0.0], [0.1], [0.5]])
+    found = bootstrap_together(differences, samples=4000)
+    for own, one in zip(found, differences, strict=True):
+        alone = paired_bootstrap(one, np.zeros(400), samples=4000)
+        assert own.interval.mean == pytest.approx(alone.mean)
+        assert own.interval.low == pytest.approx(alone.low, abs=0.01)
+        assert own.interval.high == pytest.approx(alone.high, abs=0.01)
+        # The t-test of the same mean: the bootstrap's p must be near it.
+        assert own.p == pytest.approx(ttest_1samp(one, 0).pvalue, abs=0.02)
+    assert found[2].p == pytest.approx(2 / 4001)  # no sample below 0: the smallest there can be
+
+
+def test_nothing_differs_is_no_finding() -> None:
+    (found,) = bootstrap_together(np.zeros((1, 30)), samples=200)
+    assert found.p == 1.0
+    assert not found.interval.clear
+
+
+@pytest.mark.parametrize(
+    ("better", "worse", "p"),
+    [
+        (1, 5, 0.21875), (6, 0, 0.03125), (3, 3, 1.0), (0, 0, 1.0),
+        # statsmodels 0.15: mcnemar([[0, 121], [59, 0]], exact=True).pvalue
+        (121, 59, 4.4344493e-06),
+    ],
+)  # fmt: skip
+def test_mcnemar_by_known_values(better: int, worse: int, p: float) -> None:
+    hits = np.array([1] * better + [0] * worse + [1] * 7 + [0] * 4, float)
+    baseline = np.array([0] * better + [1] * worse + [1] * 7 + [0] * 4, float)
+    found = mcnemar(hits, baseline)
+    assert (found.better, found.worse) == (better, worse)
+    assert found.p == pytest.approx(p, rel=1e-5)
+
+
+def test_mcnemar_counts_a_user_once_whatever_the_seeds() -> None:
+    hits, baseline = np.array([1, 2 / 3, 0.1 + 0.2]), np.array([0, 1 / 3, 0.3])
+    found = mcnemar(hits, baseline)
+    assert (found.better, found.worse) == (2, 0)  # the third differs in the last bit only
+
+
+def test_holm_by_known_values() -> None:
+    # Four hypotheses of a textbook example; statsmodels' multipletests(method="holm") agrees.
+    p = np.array([0.01, 0.04, 0.03, 0.005])
+    np.testing.assert_allclose(holm(p), [0.03, 0.06, 0.06, 0.02])
+    np.testing.assert_allclose(holm(np.array([0.9, 0.8])), [1.0, 1.0])
+    assert list(holm(np.array([]))) == []

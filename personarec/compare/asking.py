@@ -1,0 +1,94 @@
+"""Test queries answered: the rank of each target, and the list that stood above the fold."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from personarec.evaluation.metrics import Scorer, mask_seen, target_ranks
+
+if TYPE_CHECKING:
+    from personarec.evaluation.protocols import Queries
+    from personarec.evaluation.sequences import Sequences
+
+SHOWN = 10
+"""Items of a list that are kept."""
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What a model said to the test queries.
+
+    Attributes:
+        ranks: float64, shape (q,), of the targets.
+        lists: int32, shape (q, 10), the best unseen items, best first; −1 where there are no more.
+    """
+
+    ranks: NDArray[np.float64]
+    lists: NDArray[np.int32]
+
+
+def answer(scorer: Scorer, queries: Queries, block: int = 512) -> Answers:
+    """Rank and list, a block of queries at a time.
+
+    Args:
+        scorer: scores of queries by their place.
+        queries: what is asked.
+        block: queries at a time; changes nothing but memory.
+    """
+    ranks, lists = np.empty(len(queries)), np.empty((len(queries), SHOWN), np.int32)
+    for start in range(0, len(queries), block):
+        places = np.arange(start, min(start + block, len(queries)))
+        seen = queries.visible.take(places)
+        scores = scorer(places)
+        lists[places] = best(scores.copy(), seen, SHOWN)
+        ranks[places] = target_ranks(scores, queries.targets[places], seen)
+    return Answers(ranks, lists)
+
+
+def best(scores: NDArray[np.float32], seen: Sequences, n: int) -> NDArray[np.int32]:
+    """The n best unseen items of each row, best first, of equals the smaller index.
+
+    Args:
+        scores: float32, shape (b, n_items); overwritten.
+        seen: b sequences, masked.
+        n: how many; −1 stands where there are no more.
+
+    Returns:
+        int32, shape (b, n).
+    """
+    mask_seen(scores, seen)
+    width = min(n, scores.shape[1])
+    bar = -np.partition(-scores, width - 1, axis=1)[:, width - 1]
+    found = np.full((len(scores), n), -1, np.int32)
+    for row, (own, least) in enumerate(zip(scores, bar, strict=True)):
+        items = np.flatnonzero(own >= least)
+        items = items[np.isfinite(own[items])]
+        items = items[np.lexsort((items, -own[items]))][:width]
+        found[row, : len(items)] = items
+    return found
+
+
+def reranked(first: Scorer, second: Scorer, queries: Queries, n: int) -> Scorer:
+    """The first n of one model in the order of another; the rest stays behind, as it was.
+
+    Args:
+        first: the retriever, which chooses the candidates.
+        second: the reranker, which orders them.
+        queries: whose visible items are no candidates.
+        n: candidates.
+    """
+
+    def score(places: NDArray[np.int64]) -> NDArray[np.float32]:
+        retrieved, order = first(places), second(places)
+        candidates = best(retrieved.copy(), queries.visible.take(places), n)
+        retrieved -= retrieved.max(axis=1, keepdims=True) + 1  # below every candidate
+        for row, items in enumerate(candidates):
+            chosen = items[items >= 0]
+            retrieved[row, chosen] = order[row, chosen] - order[row, chosen].min(initial=np.inf)
+        return retrieved
+
+    return score

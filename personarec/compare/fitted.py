@@ -1,0 +1,141 @@
+"""What rows are made of, fitted once in a process for each phase: evidence and personas.
+
+Two phases: ``report=False`` is fitted to what settings are chosen on, ``report=True`` to what the
+results are reported for; without refitting they are the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import csr_array
+
+from kg.errors import ChangeSomethingError
+from personarec.compare.rows import PERSONA, SHUFFLED, TRAINED
+from personarec.compare.world import World
+from personarec.personas.encoder import Encoder, Personas, TrainingData
+from personarec.personas.registry import make_encoder
+from personarec.retriever.evidence import EvidenceData, build_evidence
+
+if TYPE_CHECKING:
+    from personarec.retriever.fusion import Evidence
+
+Matrix = NDArray[np.float32]
+DIMENSION = 64
+"""Dimensions of a dense persona."""
+
+
+class Fitted:
+    """Evidence and personas of one comparison, each fitted when first asked for.
+
+    Attributes:
+        world: what they are fitted to.
+        settings: of an evidence, by its name, where trials found others than the defaults.
+    """
+
+    def __init__(
+        self, world: World, settings: Mapping[str, Mapping[str, Any]] | None = None
+    ) -> None:
+        self.world = world
+        self.settings = settings or {}
+        self._evidence = lru_cache(maxsize=24)(self._fit_evidence)
+        self._personas = lru_cache(maxsize=12)(self._fit_personas)
+        self._data = lru_cache(maxsize=2)(self._evidence_data)
+        self._texts = lru_cache(maxsize=2)(self._embed_items)
+
+    def evidence(self, name: str, seed: int, *, report: bool) -> Evidence:
+        """An evidence by the name that rows give it.
+
+        Raises:
+            ChangeSomethingError: the data do not allow it.
+        """
+        if name.startswith(PERSONA):
+            return self.personas(name.removeprefix(PERSONA), seed, report=report)
+        # Only what is shuffled differs from seed to seed.
+        own = seed if name.startswith(SHUFFLED) else 0
+        found: Evidence = self._evidence(name, own, self._phase(report))
+        return found
+
+    def personas(self, name: str, seed: int, *, report: bool, dim: int = DIMENSION) -> Personas:
+        """Personas of an encoder's name; ``TRAINED`` is the one of the settings.
+
+        Raises:
+            ChangeSomethingError: no such encoder, or the data do not allow it.
+        """
+        name = name.replace(TRAINED, self.world.config.encoder)
+        return self._personas(name, seed, self._phase(report), dim)
+
+    def item_texts(self, dim: int) -> Matrix:
+        """Vectors of the items' texts, float32, shape (n_items, dim); no interaction is looked at.
+
+        Raises:
+            ChangeSomethingError: the items have no words.
+        """
+        return self._texts(dim)
+
+    def item_vectors(self, name: str, seed: int, *, report: bool) -> Matrix:
+        """What each item adds to a persona: float32, shape (n_items, size).
+
+        The shuffled control gives each item the vector of another one, the same in both phases.
+        """
+        inner = name.removeprefix("shuffled:")
+        model = self.personas(inner, seed, report=report)
+        vectors = getattr(model, "inputs", None)
+        vectors = model.items if vectors is None else vectors
+        if not isinstance(vectors, np.ndarray):
+            raise ChangeSomethingError(f"the {inner} persona is sparse; networks take dense ones")
+        if inner != name:
+            vectors = vectors[np.random.default_rng(seed).permutation(len(vectors))]
+        return np.ascontiguousarray(vectors, np.float32)
+
+    def _phase(self, report: bool) -> bool:
+        # Without refitting both are one, and fitted once.
+        return report and self.world.config.refit
+
+    def _fit_evidence(self, name: str, seed: int, report: bool) -> Any:
+        data, settings = self._data(report), self.settings.get(name)
+        if name.startswith(SHUFFLED):
+            name = name.removeprefix(SHUFFLED)
+            order = np.random.default_rng(seed).permutation(data.facts.shape[0])
+            data = replace(data, facts=csr_array(data.facts[order]))
+        return build_evidence(name, data, settings)
+
+    def _fit_personas(self, name: str, seed: int, report: bool, dim: int) -> Personas:
+        data = TrainingData.of(self.world.data, refit=report)
+        wrapper, colon, inner = name.partition(":")
+        if wrapper == "shuffled" and colon:
+            from personarec.personas.baselines.controls import ShuffledEncoder
+
+            known = Known(model=self._personas(inner, seed, report, dim))
+            return ShuffledEncoder(inner=known, dim=dim, seed=seed).fit(data)
+        return make_encoder(name, dim=dim, seed=seed).fit(data)
+
+    def _embed_items(self, dim: int) -> Matrix:
+        from personarec.text.items import item_text_vectors
+
+        data = TrainingData.of(self.world.data)
+        found = item_text_vectors(data, self.world.config.embedder, dim)
+        if not found.any():
+            raise ChangeSomethingError(
+                "no text vectors: no item has a title, a description or facts to make one of"
+            )
+        return found
+
+    def _evidence_data(self, report: bool) -> EvidenceData:
+        return EvidenceData.of(self.world.data, self.world.fit(report=report))
+
+
+class Known(Encoder):
+    """An encoder that was fitted already, so that a wrapper does not fit it again."""
+
+    name: ClassVar[str] = "known"
+    model: Any
+
+    def fit(self, data: TrainingData) -> Any:
+        """What was fitted."""
+        return self.model

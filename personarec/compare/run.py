@@ -1,0 +1,351 @@
+"""A comparison from graph to report: what is missing is made, the rest is found as it was left."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from kg.errors import ChangeSomethingError, one_line
+from kg.store import GraphStore
+from personarec.compare.cells import (
+    CellResult,
+    cell_folder,
+    cell_key,
+    is_there,
+    write_cell,
+    write_json,
+)
+from personarec.compare.checks import Check, run_checks
+from personarec.compare.config import CompareConfig
+from personarec.compare.fitted import Fitted
+from personarec.compare.rows import PERSONA, ROWS, SASREC, TRAINED, Row, chosen_rows
+from personarec.compare.settings import Settings
+from personarec.compare.tuning import settings_of, tunable, tune_row
+from personarec.compare.work import STEPS, make_cell
+from personarec.compare.world import World, read_world
+from personarec.evaluation.metrics import hit_rate, mrr, ndcg
+from personarec.evaluation.protocols import UNSEEN_USERS
+from personarec.training.processes import side_by_side
+
+Say = Callable[[str], None]
+METRICS = {"HR": hit_rate, "NDCG": ndcg, "MRR": mrr}
+CUTOFFS = (10, 20, 100)
+SMALL = 50_000
+"""Fewer interactions train faster than a process starts."""
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One row and one seed, and the folder that it is kept in.
+
+    Attributes:
+        row: name of the row.
+        seed: of everything random.
+        key: hash of all that it follows from.
+        folder: where it is, or will be.
+        bases: folders of the cells it builds on, by row.
+    """
+
+    row: str
+    seed: int
+    key: str
+    folder: Path
+    bases: Mapping[str, Path]
+
+
+@dataclass
+class Bench:
+    """What a process needs to make cells; sent once to each."""
+
+    world: World
+    found: Mapping[str, Mapping[str, Any]]
+    """What trials found, by row."""
+
+    @cached_property
+    def fitted(self) -> Fitted:
+        """Evidence and personas, shared by the cells of this process."""
+        evidence = {ROWS[n].evidence[0]: f["evidence"] for n, f in self.found.items()
+                    if "evidence" in f}  # fmt: skip
+        return Fitted(self.world, evidence)
+
+    def settings(self, row: Row) -> Settings:
+        """A row's settings."""
+        return settings_of(row, self.world.config, self.found)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"world": self.world, "found": self.found}  # what was fitted stays here
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A comparison with all its cells.
+
+    Attributes:
+        world: what it was made from.
+        checks: leak checks that passed.
+        rows: the rows that are there, in the order of the table.
+        cells: of each row, one per seed; one alone where nothing differs by seed.
+        absent: rows that could not be made, with the reason.
+        made: cells that were made now, not found.
+    """
+
+    world: World
+    checks: list[Check]
+    rows: list[Row]
+    cells: dict[str, list[Cell]]
+    absent: dict[str, str]
+    made: int = 0
+    found: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+
+
+def compare(
+    store: GraphStore,
+    dataset: str,
+    config: CompareConfig,
+    home: Path,
+    say: Say,
+    *,
+    out: Path | None = None,
+    workers: int | None = None,
+) -> Finished:
+    """Make every cell that is not there yet.
+
+    Args:
+        store: the graph, with the data set loaded.
+        dataset: its name.
+        config: what to compare.
+        home: folder for all state.
+        say: called with lines of progress.
+        out: folder of the comparison; under ``home`` where none is given.
+        workers: processes; as many as there are processors when data are many.
+
+    Raises:
+        ChangeSomethingError: no such row or data set, or a split that leaves nothing.
+        LeakError: an input knows held-out interactions.
+    """
+    chosen_rows(config.rows)  # a wrong name is said before the graph is read
+    say("reading the graph")
+    return compare_world(read_world(store, dataset, config, out, home), say, workers=workers)
+
+
+def compare_world(world: World, say: Say, *, workers: int | None = None) -> Finished:
+    """The same of data that were read already; see :func:`compare`."""
+    rows = chosen_rows(world.config.rows)
+    checks = run_checks(world)
+    for check in checks:
+        say(f"no leak in {check.name}: {check.found}")
+    world.out.mkdir(parents=True, exist_ok=True)
+    absent = _absent(rows, world)
+    rows = [row for row in rows if row.name not in absent]
+    workers = _workers(workers, world)
+    found = _tuned(world, rows, absent, workers, say)
+    cells, made = _all_cells(Bench(world, found), rows, absent, workers, say)
+    rows = [row for row in rows if row.name not in absent]
+    return Finished(world, checks, rows, cells, absent, made, found)
+
+
+def _absent(rows: list[Row], world: World) -> dict[str, str]:
+    facts = bool(world.data.facts.nnz)
+    strangers = world.protocol.name == UNSEEN_USERS
+    absent: dict[str, str] = {}
+    for row in rows:
+        reason = row.missing(facts=facts, strangers=strangers)
+        if not reason and row.base in absent:
+            reason = f"it builds on {row.base}, which is not there"
+        if reason:
+            absent[row.name] = reason
+    return absent
+
+
+def _workers(workers: int | None, world: World) -> int:
+    import os
+
+    if workers is None:
+        workers = 1 if len(world.data.interactions) < SMALL else os.cpu_count() or 1
+    return workers
+
+
+def _tuned(
+    world: World, rows: list[Row], absent: dict[str, str], workers: int, say: Say
+) -> dict[str, dict[str, Any]]:
+    if not world.config.trials:
+        return {}
+    jobs = [row.name for row in rows if tunable(row)]
+    say(f"tuning {len(jobs)} rows, {world.config.trials} trials each")
+    found = {}
+    for name, settings in _each(_tune, world, jobs, workers):
+        if isinstance(settings, str):
+            absent[name] = settings
+        else:
+            found[name] = settings
+            say(f"{name}: validation NDCG@10 {settings['validation']:.4f} by its trials")
+    return found
+
+
+def _tune(world: World, name: str) -> dict[str, Any] | str:
+    try:
+        return tune_row(world, ROWS[name], lambda _: None)
+    except ChangeSomethingError as error:
+        return one_line(error, 300)
+
+
+def _all_cells(
+    bench: Bench, rows: list[Row], absent: dict[str, str], workers: int, say: Say
+) -> tuple[dict[str, list[Cell]], int]:
+    cells: dict[str, list[Cell]] = {}
+    total = sum(bench.world.config.seeds if r.seeded else 1 for r in rows)
+    done = made = 0
+    for wave in _waves(rows):
+        wanted = []
+        for row in wave:
+            lost = [base for base in _bases(row) if base in absent]
+            if lost or row.name in absent:
+                absent.setdefault(row.name, f"it builds on {', '.join(lost)}, which is not there")
+                continue
+            cells[row.name] = [
+                _cell(bench, row, seed, cells)
+                for seed in range(bench.world.config.seeds if row.seeded else 1)
+            ]
+            wanted += cells[row.name]
+        # By seed, so that what a process has fitted for one row serves the next.
+        missing = sorted((c for c in wanted if not is_there(c.folder)), key=lambda c: c.seed)
+        done += len(wanted) - len(missing)
+        if wanted and not missing:
+            say(f"{done} of {total} cells: were there")
+        for cell, reason in _each(_make, bench, missing, workers):
+            done += 1
+            made += not reason
+            say(f"{done} of {total} cells: {cell.row}, seed {cell.seed}: {reason or 'done'}")
+            if reason:
+                absent[cell.row] = reason
+    return {n: c for n, c in cells.items() if n not in absent}, made
+
+
+def _each(
+    work: Callable[[Any, Any], Any], shared: Any, jobs: list[Any], workers: int
+) -> Iterator[tuple[Any, Any]]:
+    if min(workers, len(jobs)) <= 1:
+        return ((job, work(shared, job)) for job in jobs)
+    return side_by_side(work, shared, jobs, min(workers, len(jobs)))
+
+
+def _waves(rows: list[Row]) -> Iterator[list[Row]]:
+    """Rows that build on none, then those that build on these, and so on."""
+    left, there = list(rows), set[str]()
+    while left:
+        ready = [row for row in left if set(_bases(row)) <= there]
+        yield ready
+        there |= {row.name for row in ready}
+        left = [row for row in left if row.name not in there]
+
+
+def _bases(row: Row) -> list[str]:
+    """Rows whose cells a row reads: its own base, that one's, and the model that reranks."""
+    bases = []
+    if row.base:
+        bases = [row.base, *_bases(ROWS[row.base])]
+    if row.kind == "rerank":
+        bases.append(SASREC)
+    return list(dict.fromkeys(bases))
+
+
+def _cell(bench: Bench, row: Row, seed: int, cells: Mapping[str, list[Cell]]) -> Cell:
+    world = bench.world
+    built_on = {name: cells[name][min(seed, len(cells[name]) - 1)] for name in _bases(row)}
+    identity = {
+        "row": _identity(row, world.config),
+        "settings": _own_settings(row, bench.settings(row)),
+        "seed": seed,
+        "split": world.protocol.name,
+        "refit": world.config.refit,
+        "data": world.data_hash,
+        "built on": {name: cell.key for name, cell in built_on.items()},
+    }
+    key = cell_key(identity)
+    folder = cell_folder(world.out, row.name, seed, key)
+    return Cell(row.name, seed, key, folder, {n: c.folder for n, c in built_on.items()})
+
+
+def _identity(row: Row, config: CompareConfig) -> dict[str, Any]:
+    """What a row is made of, apart from words; changed words make no other cell."""
+    persona = row.persona
+    found: dict[str, Any] = {
+        "kind": row.kind, "evidence": row.evidence, "candidates": row.candidates,
+        "items": row.items,
+        "persona": [persona.fusion, persona.source, persona.encoder] if persona else None,
+    }  # fmt: skip
+    encoders = [persona.encoder] if persona else []
+    encoders += [n for n in row.evidence if n.startswith(PERSONA)]
+    if any(TRAINED in e for e in encoders):
+        found["encoder"] = config.encoder
+    if row.items == "description" or "keywords" in encoders:
+        found["embedder"] = config.embedder
+    return found
+
+
+def _own_settings(row: Row, settings: Settings) -> dict[str, Any]:
+    """The settings that a row's own work follows from; its base has a key of its own."""
+    whole = settings.as_dict()
+    names = ("sasrec", "options") if row.kind == "network" else ("evidence",)
+    found = {name: whole[name] for name in names if row.kind != "rerank"}
+    return found | {"weights": STEPS, "cold": row.cold} if row.kind == "late" else found
+
+
+def _make(bench: Bench, cell: Cell) -> str:
+    """Make a cell and write it; the reason where the data do not allow it."""
+    row, world = ROWS[cell.row], bench.world
+    started = time.perf_counter()
+    try:
+        result = make_cell(
+            row, cell.seed, bench.settings(row), bench.fitted, cell.bases, lambda _: None
+        )
+    except ChangeSomethingError as error:
+        return one_line(error, 300)
+    seconds = round(time.perf_counter() - started, 2)
+    test, data = world.protocol.test, world.data
+    write_cell(
+        cell.folder,
+        result,
+        {
+            "row": row.name, "what": row.what, "made of": row.made_of, "seed": cell.seed,
+            "dataset": data.name, "split": world.protocol.name, "refit": world.config.refit,
+            "settings": bench.settings(row).as_dict(), "encoder": world.config.encoder,
+            "key": cell.key,
+        },
+        world.environment | {"dataHash": world.data_hash},
+        cell_metrics(result, cell, seconds),
+        {
+            "user": [data.users[u] for u in test.users],
+            "item": [data.catalogue.ids[i] for i in test.targets],
+        },
+    )  # fmt: skip
+    return ""
+
+
+def cell_metrics(result: CellResult, cell: Cell, seconds: float) -> dict[str, Any]:
+    """Content of a cell's metrics.json."""
+    ranks = result.answers.ranks
+    return {
+        "row": cell.row,
+        "seed": cell.seed,
+        "validation": result.validation,
+        **{
+            f"{name}@{k}": float(np.mean(metric(ranks, k)))
+            for k in CUTOFFS
+            for name, metric in METRICS.items()
+        },
+        "weights": dict(result.weights),
+        "notes": dict(result.notes),
+        "seconds": seconds,
+    }
+
+
+def save_document(out: Path, document: Mapping[str, Any]) -> None:
+    """Write results.json."""
+    write_json(out / "results.json", document)

@@ -1,0 +1,211 @@
+"""One cell made: models trained, evidence weighed on validation, test queries answered."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from personarec.compare.asking import answer, reranked
+from personarec.compare.cells import CellResult, read_metrics, read_tensors
+from personarec.compare.fitted import Fitted
+from personarec.compare.networks import Networks, network_config, network_scorer, train_network
+from personarec.compare.rows import FEW, ROWS, SASREC, Row
+from personarec.compare.settings import Settings
+from personarec.evaluation.metrics import Scorer, rank_all
+from personarec.retriever.cold_items import ColdItems
+from personarec.retriever.fusion import Trial, choose_weights, fused_scorer
+from personarec.retriever.popularity import item_counts
+from personarec.retriever.weights import search_weights
+
+if TYPE_CHECKING:
+    from personarec.evaluation.sequences import Sequences
+    from personarec.retriever.fusion import Evidence
+
+CUTOFF = 10
+"""Choices are made by NDCG at this rank."""
+Say = Callable[[str], None]
+
+STEPS = (0.0, 0.025, 0.05, 0.1, 0.15, 0.2, 0.3, 0.45, 0.7, 1.0)
+"""Weights tried of one or two sources, the same for a control and its row; of more they are sought.
+"""
+
+
+def make_cell(
+    row: Row, seed: int, settings: Settings, fitted: Fitted, bases: Mapping[str, Path], say: Say
+) -> CellResult:
+    """Make one row for one seed, on one thread: the same result alone or beside others.
+
+    Args:
+        row: what to make.
+        seed: of everything random.
+        settings: of the row and of what it is built on.
+        fitted: evidence and personas.
+        bases: folders of the finished cells of this seed that the row builds on, by row.
+        say: called with lines of progress.
+
+    Raises:
+        ChangeSomethingError: the data do not allow it.
+    """
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        return _Maker(row, seed, settings, fitted, bases, say).make()
+    finally:
+        torch.set_num_threads(threads)
+
+
+class _Maker:
+    def __init__(
+        self,
+        row: Row,
+        seed: int,
+        settings: Settings,
+        fitted: Fitted,
+        bases: Mapping[str, Path],
+        say: Say,
+    ) -> None:
+        self.row, self.seed, self.settings, self.fitted = row, seed, settings, fitted
+        self.bases, self.say, self.world = bases, say, fitted.world
+        self.seconds: dict[str, float] = {}
+
+    def make(self) -> CellResult:
+        return {
+            "evidence": self._evidence_alone,
+            "network": self._network,
+            "late": self._late,
+            "rerank": self._rerank,
+        }[self.row.kind]()
+
+    def _evidence_alone(self) -> CellResult:
+        (name,) = self.row.evidence
+        choose, report = self._timed("fit", lambda: self._both_phases(name))
+        valid = self._validation(_evidence_scorer(choose, self.world.protocol.split.train))
+        scorer = _evidence_scorer(report, self.world.protocol.test.visible)
+        return self._answered(scorer, valid)
+
+    def _both_phases(self, name: str) -> tuple[Evidence, Evidence]:
+        return (
+            self.fitted.evidence(name, self.seed, report=False),
+            self.fitted.evidence(name, self.seed, report=True),
+        )
+
+    def _network(self) -> CellResult:
+        def said(record: Any) -> None:
+            if record.ndcg is not None:
+                self.say(f"epoch {record.epoch}, validation {record.ndcg:.4f}")
+
+        networks, trained = self._timed(
+            "fit",
+            lambda: train_network(
+                self.row, self.fitted, self.seed, self.settings.sasrec, self.settings.options, said
+            ),
+        )
+        best = max(r.ndcg for r in trained.history if r.ndcg is not None)
+        result = self._answered(self._network_scorer(networks, self.row, report=True), best)
+        return replace(
+            result,
+            notes=dict(result.notes) | {
+                "epochs": trained.best_epoch,
+                "shape": network_config(self.row, self.settings.sasrec).model_dump(),
+            },
+            tensors=networks.tensors() if _built_upon(self.row) else {},
+        )  # fmt: skip
+
+    def _late(self) -> CellResult:
+        base = ROWS[str(self.row.base)]
+        networks = self._restored(base.name)
+        choosing, reporting = (
+            {n: self.fitted.evidence(n, self.seed, report=r) for n in self.row.evidence}
+            for r in (False, True)
+        )
+        test = self.world.protocol.test
+        best = self._timed(
+            "weigh",
+            lambda: self._weighed(self._network_scorer(networks, base, report=False), choosing),
+        )
+        scorer = fused_scorer(
+            self._network_scorer(networks, base, report=True),
+            reporting, best.weights, test.visible, self._cold(self.row),
+        )  # fmt: skip
+        return replace(self._answered(scorer, best.ndcg), weights=dict(best.weights))
+
+    def _weighed(self, scorer: Scorer, evidence: Mapping[str, Evidence]) -> Trial:
+        split = self.world.protocol.split
+        if len(evidence) > FEW:
+            return search_weights(scorer, evidence, split.train, split.valid, seed=self.seed)
+        steps = dict.fromkeys(evidence, STEPS)
+        best, _ = choose_weights(scorer, evidence, split.train, split.valid, steps)
+        return best
+
+    def _cold(self, row: Row) -> ColdItems | None:
+        if row.cold is None:
+            return None
+        facts: Any = self.fitted.evidence(row.cold, self.seed, report=True)
+        return ColdItems.find(facts.items, item_counts(self.world.fit(report=True)))
+
+    def _rerank(self) -> CellResult:
+        base = ROWS[str(self.row.base)]
+        second = self._network_scorer(self._restored(SASREC), ROWS[SASREC], report=True)
+        first = self._scorer_of(base)
+        test = self.world.protocol.test
+        scorer = reranked(first, second, test, self.row.candidates)
+        # Nothing is chosen here, so the base's validation stands.
+        return self._answered(scorer, float(read_metrics(self.bases[base.name])["validation"]))
+
+    def _scorer_of(self, row: Row) -> Scorer:
+        """The reported scorer of a finished row."""
+        if row.kind == "network":
+            return self._network_scorer(self._restored(row.name), row, report=True)
+        evidence = {n: self.fitted.evidence(n, self.seed, report=True) for n in row.evidence}
+        weights = read_metrics(self.bases[row.name])["weights"]
+        inner = ROWS[str(row.base)]
+        return fused_scorer(
+            self._network_scorer(self._restored(inner.name), inner, report=True),
+            evidence, weights, self.world.protocol.test.visible, self._cold(row),
+        )  # fmt: skip
+
+    def _restored(self, name: str) -> Networks:
+        folder = self.bases[name]
+        shape = read_metrics(folder)["notes"]["shape"]
+        n_items = self.world.data.split.train.n_items
+        return Networks.restore(read_tensors(folder), n_items, shape)
+
+    def _network_scorer(self, networks: Networks, row: Row, *, report: bool) -> Scorer:
+        test, train = self.world.protocol.test, self.world.protocol.split.train
+        sessions = test.visible if report else train
+        users = test.users if report else np.arange(len(train))
+        return network_scorer(networks, row, self.fitted, self.seed, sessions, users, report=report)
+
+    def _validation(self, scorer: Scorer) -> float:
+        split = self.world.protocol.split
+        return rank_all(scorer, split.train, split.valid).ndcg(CUTOFF)
+
+    def _answered(self, scorer: Scorer, validation: float) -> CellResult:
+        answers = self._timed("test", lambda: answer(scorer, self.world.protocol.test))
+        notes = {"seconds": {k: round(v, 2) for k, v in self.seconds.items()}}
+        return CellResult(answers, validation, notes=notes)
+
+    def _timed(self, what: str, work: Callable[[], Any]) -> Any:
+        started = time.perf_counter()
+        result = work()
+        self.seconds[what] = self.seconds.get(what, 0.0) + time.perf_counter() - started
+        return result
+
+
+def _evidence_scorer(evidence: Evidence, sessions: Sequences) -> Scorer:
+    def score(places: NDArray[np.int64]) -> NDArray[np.float32]:
+        return evidence.score(sessions.take(places))
+
+    return score
+
+
+def _built_upon(row: Row) -> bool:
+    """Whether another row builds on this one's model."""
+    return row.name == SASREC or any(row.name == other.base for other in ROWS.values())

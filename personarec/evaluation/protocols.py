@@ -1,0 +1,205 @@
+"""Protocols: what is fitted, what is shown when the test items are asked for, and how it is split.
+
+Leave-one-out keeps every user in training and asks for the last item; other users' later items are
+then among what is trained on, so a claim wants the global temporal split. The user-disjoint split
+asks for items of users that training never saw, after so many items: anonymous sessions.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from difflib import get_close_matches
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kg.errors import ChangeSomethingError
+from personarec.evaluation.sequences import Sequences
+from personarec.evaluation.splits import Split, leave_one_out
+
+if TYPE_CHECKING:
+    from kg.views.interactions import Interactions
+
+LEAVE_ONE_OUT, TEMPORAL, UNSEEN_USERS = "leave-one-out", "global-temporal", "user-disjoint"
+
+PREFIX_LENGTHS = (1, 2, 3, 5, 10)
+"""Items of an unseen user that are shown, in the user-disjoint split."""
+HELD_OUT = 0.1
+"""Share of the interactions after each cut of the temporal split."""
+TEST_USERS = 0.2
+"""Share of the users that training never sees, in the user-disjoint split."""
+
+
+@dataclass(frozen=True)
+class Queries:
+    """What is asked at test: after these items, where does that one come?
+
+    Attributes:
+        visible: q sequences, what is shown and masked.
+        targets: int32, shape (q,), item indices.
+        users: int64, shape (q,), whose they are; a user may be asked for more than once.
+    """
+
+    visible: Sequences
+    targets: NDArray[np.int32]
+    users: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.targets)
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """A split with its test queries.
+
+    Attributes:
+        name: as ``--split`` names it.
+        words: what it is, for the report.
+        split: what may be fitted, with the validation items and one held-out item per user.
+        test: the queries that results are reported for.
+        cuts: seconds since 1970 of the first validation and the first test interaction, where the
+            split is by time.
+    """
+
+    name: str
+    words: str
+    split: Split
+    test: Queries
+    cuts: tuple[int, int] | None = None
+
+
+def make_protocol(name: str, interactions: Interactions) -> Protocol:
+    """Split a data set.
+
+    Raises:
+        ChangeSomethingError: no such split, no times to cut at, or nobody left to test.
+    """
+    require_protocol(name)
+    protocol = PROTOCOLS[name](interactions)
+    if not len(protocol.test) or not (protocol.split.valid >= 0).any():
+        what = "test" if not len(protocol.test) else "choose settings by"
+        raise ChangeSomethingError(
+            f"the {name} split of {len(interactions.users)} users and {len(interactions)} "
+            f"interactions leaves nobody to {what}: load more data, or take another --split"
+        )
+    return protocol
+
+
+def require_protocol(name: str) -> None:
+    """Refuse a split that there is not. Raises ChangeSomethingError, which names the nearest."""
+    if name not in PROTOCOLS:
+        hint = get_close_matches(name, PROTOCOLS, 1)
+        raise ChangeSomethingError(
+            f"no split {name!r}; there are: {', '.join(PROTOCOLS)}"
+            + (f"; did you mean {hint[0]}?" if hint else "")
+        )
+
+
+def _leave_one_out(interactions: Interactions) -> Protocol:
+    split = leave_one_out(interactions)
+    users = np.flatnonzero(split.test >= 0).astype(np.int64)
+    shown = split.fit(refit=True).take(users)
+    return Protocol(
+        LEAVE_ONE_OUT,
+        "a user's last item by (time, row order) tests, the one before validates",
+        split,
+        Queries(shown, split.test[users], users),
+    )
+
+
+def _global_temporal(interactions: Interactions) -> Protocol:
+    times = interactions.timestamp
+    _refuse_bare_order(interactions)
+    ordered = np.sort(times)
+    first_valid, first_test = (
+        int(ordered[min(int(len(ordered) * (1 - share)), len(ordered) - 1)])
+        for share in (2 * HELD_OUT, HELD_OUT)
+    )
+    whole = Sequences.from_interactions(interactions)
+    train, before = (_until(whole, times < cut) for cut in (first_valid, first_test))
+    lengths, reach = train.lengths, before.lengths
+    # Validation: the first item from the cut on, so that what is shown is what was trained on.
+    has_next = (lengths > 0) & (reach > lengths)
+    valid = np.full(len(whole), -1, np.int32)
+    valid[has_next] = whole.items[(whole.indptr[:-1] + lengths)[has_next]]
+    # Test: one of the later items, drawn at random so that it is neither always the first of a
+    # new sitting nor always the last; at least one item must come before it.
+    first = np.maximum(reach, 1)
+    later = np.maximum(whole.lengths - first, 0)
+    draw = np.random.default_rng(0).random(len(whole))
+    place = first + np.minimum((draw * later).astype(np.int64), np.maximum(later - 1, 0))
+    users = np.flatnonzero(later > 0).astype(np.int64)
+    shown = _first_items(whole, users, place[users])
+    test = np.full(len(whole), -1, np.int32)
+    test[users] = whole.items[whole.indptr[users] + place[users]]
+    return Protocol(
+        TEMPORAL,
+        f"the newest {HELD_OUT:.0%} of all interactions test, the {HELD_OUT:.0%} before them "
+        "validate; nothing at or after a cut is fitted; one later item of each user is asked for, "
+        "drawn at random, after all that came before it",
+        Split(train, valid, test, refitted=before),
+        Queries(shown, test[users], users),
+        (first_valid, first_test),
+    )
+
+
+def _user_disjoint(interactions: Interactions) -> Protocol:
+    whole = Sequences.from_interactions(interactions)
+    n_users = len(whole)
+    order = np.random.default_rng(0).permutation(n_users)
+    unseen = np.zeros(n_users, bool)
+    unseen[order[: int(np.ceil(n_users * TEST_USERS))]] = True
+    trained = _until(whole, np.repeat(~unseen, whole.lengths))
+    # Two items at least stay, or there is nothing to learn a next item from.
+    enough = trained.lengths > 2
+    valid = np.full(n_users, -1, np.int32)
+    valid[enough] = trained.items[trained.indptr[1:][enough] - 1]
+    keep = np.ones(len(trained.items), bool)
+    keep[trained.indptr[1:][enough] - 1] = False
+    queries: list[tuple[NDArray[np.int64], int]] = [
+        (np.flatnonzero(unseen & (whole.lengths > length)), length) for length in PREFIX_LENGTHS
+    ]
+    users = np.concatenate([found for found, _ in queries]).astype(np.int64)
+    lengths = np.concatenate([np.full(len(found), length) for found, length in queries])
+    targets = whole.items[whole.indptr[users] + lengths]
+    return Protocol(
+        UNSEEN_USERS,
+        f"{TEST_USERS:.0%} of the users are never trained on; their next item is asked for after "
+        f"{', '.join(map(str, PREFIX_LENGTHS))} items; the others' last items validate",
+        Split(_until(trained, keep), valid, np.full(n_users, -1, np.int32), refitted=trained),
+        Queries(_first_items(whole, users, lengths), targets, users),
+    )
+
+
+PROTOCOLS = {
+    LEAVE_ONE_OUT: _leave_one_out,
+    TEMPORAL: _global_temporal,
+    UNSEEN_USERS: _user_disjoint,
+}
+
+
+def _refuse_bare_order(interactions: Interactions) -> None:
+    """Where a source has no times they are 0, or each user's places: no cut goes through those."""
+    starts = interactions.indptr[:-1][np.diff(interactions.indptr) > 0]
+    first = interactions.timestamp[starts]
+    if len(first) > 1 and (first == first[0]).all():
+        raise ChangeSomethingError(
+            "the global-temporal split needs the times of interactions, and this data set has a "
+            "bare order only: take --split leave-one-out or user-disjoint"
+        )
+
+
+def _until(whole: Sequences, keep: NDArray[np.bool_]) -> Sequences:
+    """The sequences with only the places that are kept."""
+    kept = np.concatenate(([0], np.cumsum(keep)))
+    return Sequences(kept[whole.indptr], whole.items[keep], whole.n_items)
+
+
+def _first_items(
+    whole: Sequences, users: NDArray[np.int64], lengths: NDArray[np.int64]
+) -> Sequences:
+    """The first so many items of each of ``users``, as new rows."""
+    indptr = np.concatenate(([0], np.cumsum(lengths)))
+    where = np.repeat(whole.indptr[users] - indptr[:-1], lengths) + np.arange(indptr[-1])
+    return Sequences(indptr, whole.items[where], whole.n_items)

@@ -1,0 +1,277 @@
+"""Cells made, found again after a kill, and made anew for other data; leaks planted."""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+from compare_small import N_ITEMS, small_data, small_world
+
+from personarec.compare import run as run_module
+from personarec.compare.cells import cell_folder
+from personarec.compare.checks import run_checks
+from personarec.compare.document import results_document
+from personarec.compare.report import write_report
+from personarec.compare.run import compare_world
+from personarec.compare.tuning import tune_row, tuning_folder
+from personarec.compare.world import without_later_purchases
+from personarec.evaluation.leakage import LeakError
+from personarec.evaluation.metrics import ndcg
+from personarec.evaluation.sequences import Sequences
+from personarec.retriever.transitions import transition_counts
+
+ROWS = (
+    "popularity", "facts", "shuffled facts", "sasrec", "sasrec+transitions+facts",
+    "sasrec+transitions+shuffled facts",
+)  # fmt: skip
+
+
+def quiet(_line: str) -> None:
+    pass
+
+
+def times(out: Path) -> dict[str, int]:
+    return {p.parent.name: p.stat().st_mtime_ns for p in out.glob("cells/*/metrics.json")}
+
+
+def test_a_killed_comparison_goes_on_with_what_is_missing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = small_world(tmp_path / "out", rows=ROWS)
+    write, written = run_module.write_cell, []
+
+    def killed(folder: Path, *rest: Any) -> None:
+        if len(written) == 4:
+            raise KeyboardInterrupt
+        write(folder, *rest)
+        written.append(folder)
+
+    monkeypatch.setattr(run_module, "write_cell", killed)
+    with pytest.raises(KeyboardInterrupt):
+        compare_world(world, quiet)
+    before = times(world.out)
+    assert len(before) == 4
+    monkeypatch.setattr(run_module, "write_cell", write)
+    done = compare_world(world, quiet)
+    assert done.made == 2 + 4 * 2 - 4  # two rows are the same for each seed
+    after = times(world.out)
+    assert {name: after[name] for name in before} == before
+    assert not list(world.out.glob("cells/*.partial"))
+
+    again = compare_world(world, quiet)
+    assert (again.made, times(world.out)) == (0, after)
+    more = compare_world(small_world(world.out, rows=ROWS, seeds=3), quiet)
+    assert more.made == 4
+    assert {name: times(world.out)[name] for name in after} == after
+
+
+def test_a_cell_that_cannot_be_written_whole_is_not_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = small_world(tmp_path, rows=("popularity",))
+
+    def full(*_: Any) -> None:
+        raise OSError("No space left on device")
+
+    monkeypatch.setattr("personarec.compare.cells.write_json", full)
+    with pytest.raises(OSError, match="No space left"):
+        compare_world(world, quiet)
+    assert list(tmp_path.glob("cells/*")) == []
+
+
+def test_other_settings_or_data_make_other_cells(tmp_path: Path) -> None:
+    rows = ("popularity", "sasrec")
+    first = compare_world(small_world(tmp_path, rows=rows, seeds=1), quiet)
+    folders = {c.folder for own in first.cells.values() for c in own}
+    for changed in (
+        small_world(tmp_path, rows=rows, seeds=1, refit=False),
+        small_world(tmp_path, rows=rows, seeds=1, split="user-disjoint"),
+        replace(small_world(tmp_path, rows=rows, seeds=1), data_hash="of other data"),
+    ):
+        found = compare_world(changed, quiet)
+        assert found.made == 2
+        assert not folders & {c.folder for own in found.cells.values() for c in own}
+    other = small_world(tmp_path, rows=rows, seeds=1)
+    options = other.config.options.model_copy(update={"learning_rate": 0.01})
+    config = other.config.model_copy(update={"options": options})
+    assert compare_world(replace(other, config=config), quiet).made == 1  # popularity has none
+
+
+@pytest.mark.slow  # each process loads torch anew
+def test_side_by_side_as_one_after_the_other(tmp_path: Path) -> None:
+    one, two = (
+        compare_world(small_world(tmp_path / name, rows=("sasrec",)), quiet, workers=workers)
+        for name, workers in (("a", 1), ("b", 2))
+    )
+    for row in one.rows:
+        for a, b in zip(one.cells[row.name], two.cells[row.name], strict=True):
+            found = [pl.read_parquet(c.folder / "ranks.parquet") for c in (a, b)]
+            assert found[0].equals(found[1])
+            assert a.key == b.key
+
+
+@pytest.mark.parametrize("split", ["leave-one-out", "global-temporal", "user-disjoint"])
+def test_report_of_every_kind_of_row(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, split: str
+) -> None:
+    rows = (
+        *ROWS, "item-knn", "linear", "everything", "everything+persona", "token",
+        "token constant", "prefix norms shuffled", "everything reranked 10", "none x description",
+        "random x random",
+    )  # fmt: skip
+    world = small_world(tmp_path, rows=rows, seeds=1, split=split, encoder="svd")
+    done = compare_world(world, quiet)
+    assert done.absent == (
+        {"random x random": "trained tokens belong to users, and this split tests users that "
+         "have none"} if split == "user-disjoint" else {}
+    )  # fmt: skip
+    document = json.loads(json.dumps(results_document(done)))
+    for row in document["rows"]:
+        assert 0 <= row["NDCG@10"] <= row["HR@10"] <= row["HR@20"] <= row["HR@100"] <= 1
+        low, high = row["NDCG@10 interval"]
+        assert low <= row["NDCG@10"] <= high
+        if split != "user-disjoint":  # where a user has several queries, and misses are of queries
+            parts = row["misses"]
+            assert parts["not in candidates"] + parts["demoted"] == pytest.approx(1 - row["HR@10"])
+    compared = {(c["row"], c["against"]) for c in document["comparisons"]}
+    assert ("sasrec+transitions+facts", "sasrec+transitions+shuffled facts") in compared
+    for slicing in document["slices"]:
+        assert sum(p["queries"] for p in slicing["parts"]) == document["queries"]
+    if split == "user-disjoint":
+        assert set(document["rows"][0]["by items shown"]) == {"1", "2", "3", "5"}
+    check_cell(done.cells["sasrec"][0].folder, world)
+
+    markdown, html = (p.read_text() for p in write_report(tmp_path, document, "personarec <x>"))
+    for row in document["rows"]:
+        assert f"| {row['name']} |" in markdown
+    assert "no test item" not in html.split("Leak checks")[0]
+    page = html.lower()
+    for foreign in ('src="http', "src='http", "@import", "<script", "<link", "url(http"):
+        assert foreign not in page
+    assert page.count("<svg") == 2 + len(document["slices"])
+    assert "personarec &lt;x&gt;" in page
+    assert "#0" not in html.split("</style>")[1]  # every colour is the page's own
+    ids = [part.split('"')[0] for part in html.split(' id="')[1:]]
+    assert len(ids) == len(set(ids))
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    bare = write_report(tmp_path, document, "personarec")[1].read_text()
+    assert "figures need matplotlib" in bare
+    assert bare.count("<table") == html.count("<table")
+
+
+def check_cell(folder: Path, world: Any) -> None:
+    assert {p.name for p in folder.iterdir()} == {
+        "config.json", "environment.json", "metrics.json", "ranks.parquet", "models.safetensors",
+    }  # fmt: skip
+    ranks = pl.read_parquet(folder / "ranks.parquet")
+    metrics = json.loads((folder / "metrics.json").read_text())
+    assert len(ranks) == len(world.protocol.test)
+    assert float(ndcg(ranks["rank"].to_numpy(), 10).mean()) == pytest.approx(metrics["NDCG@10"])
+    assert set(ranks.columns) == {"user", "item", "rank", "top"}
+    # The target is in the list exactly where its rank is within ten (no ties in a network).
+    place = {key: i for i, key in enumerate(world.data.catalogue.ids)}
+    inside = [place[i] in top for i, top in zip(ranks["item"], ranks["top"], strict=True)]
+    np.testing.assert_array_equal(inside, ranks["rank"].to_numpy() <= 10)
+
+
+def test_a_row_whose_input_fails_says_why_and_the_others_go_on(tmp_path: Path) -> None:
+    world = small_world(tmp_path, rows=("popularity", "token", "linear+facts"), encoder="svd")
+    graph = replace(world.data.graph, relations={})
+    bare = replace(
+        world.data, graph=graph, facts=world.data.facts[:, :0], fact_columns=(),
+        catalogue=replace(world.data.catalogue, titles=(None,) * N_ITEMS),
+    )  # fmt: skip
+    rows = ("popularity", "linear+facts", "token mean-item", "none x description")
+    config = world.config.model_copy(update={"rows": rows})
+    done = compare_world(replace(world, data=bare, config=config), quiet)
+    assert [r.name for r in done.rows] == ["popularity"]
+    assert done.absent["linear+facts"] == "the items have no facts"
+    assert done.absent["token mean-item"] == "the items have no facts"
+    assert "no text vectors: no item has a title" in done.absent["none x description"]
+
+
+def test_trials_are_kept_and_their_settings_used(tmp_path: Path) -> None:
+    world = small_world(tmp_path, rows=("transitions", "sasrec"), trials=2, seeds=1)
+    done = compare_world(world, quiet)
+    assert done.found["transitions"]["trials"] == 2
+    assert done.found["sasrec"]["trials"] == 2
+    row = done.rows[0]
+    kept = tuning_folder(world, row) / "settings.json"
+    before = kept.stat().st_mtime_ns
+    assert tune_row(world, row, quiet) == done.found["transitions"]
+    assert kept.stat().st_mtime_ns == before
+    config = json.loads((done.cells["sasrec"][0].folder / "config.json").read_text())
+    assert config["settings"]["sasrec"] == done.found["sasrec"]["sasrec"]
+    assert compare_world(world, quiet).made == 0
+
+
+# -- leaks -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("split", ["leave-one-out", "global-temporal", "user-disjoint"])
+def test_checks_pass_and_say_what_they_saw(tmp_path: Path, split: str) -> None:
+    checks = run_checks(small_world(tmp_path, split=split))
+    assert [c.name for c in checks] == [
+        "what settings are chosen on", "what is fitted to be reported", "facts", "test queries",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("split", ["leave-one-out", "global-temporal", "user-disjoint"])
+@pytest.mark.parametrize("part", ["train", "refitted"])
+def test_held_out_items_planted_in_a_split_stop_everything(
+    tmp_path: Path, split: str, part: str
+) -> None:
+    world = small_world(tmp_path, split=split)
+    whole = Sequences.from_interactions(world.data.interactions)
+    leaky = replace(world.data.split, **{part: whole})
+    world = replace(
+        world,
+        data=replace(world.data, split=leaky),
+        protocol=replace(world.protocol, split=leaky),
+    )
+    with pytest.raises(LeakError, match="more items than the fit sequences allow"):
+        compare_world(world, quiet)
+    assert not (tmp_path / "cells").exists()
+
+
+def test_held_out_transitions_planted_in_evidence_stop_everything(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = small_world(tmp_path)
+    whole = Sequences.from_interactions(world.data.interactions)
+    monkeypatch.setattr(
+        "personarec.retriever.evidence.transition_counts", lambda _: transition_counts(whole)
+    )
+    with pytest.raises(LeakError, match="transitions of what settings are chosen on"):
+        compare_world(world, quiet)
+
+
+def test_a_target_shown_at_test_stops_everything(tmp_path: Path) -> None:
+    world = small_world(tmp_path)
+    asked = world.protocol.test
+    shown = asked.visible.append(asked.targets)
+    leaky = replace(world.protocol, test=replace(asked, visible=shown))
+    with pytest.raises(LeakError, match="what is shown at test"):
+        compare_world(replace(world, protocol=leaky), quiet)
+
+
+def test_later_purchases_are_left_out_or_stop_everything(tmp_path: Path) -> None:
+    data = small_data(also=True)
+    assert "ALSO_BOUGHT" in {c.relation for c in data.fact_columns}
+    kept, left_out = without_later_purchases(data)
+    assert left_out == ("ALSO_BOUGHT",)
+    assert {c.relation for c in kept.fact_columns} == {"AUTHOR", "IN_SERIES"}
+    world = small_world(tmp_path)
+    with pytest.raises(LeakError, match="ALSO_BOUGHT were derived from later purchases"):
+        run_checks(replace(world, data=replace(data, split=world.data.split)))
+
+
+def test_a_cells_name_can_be_read() -> None:
+    found = cell_folder(Path("out"), "kg+text x random", 3, "abcdef0123456789")
+    assert found == Path("out/cells/kg-text-x-random.seed3.abcdef012345")

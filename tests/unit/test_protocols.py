@@ -1,0 +1,141 @@
+"""Splits with their test queries: by time, and by user."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kg.errors import ChangeSomethingError
+from kg.views.interactions import Interactions
+from personarec.evaluation.protocols import (
+    LEAVE_ONE_OUT,
+    PREFIX_LENGTHS,
+    TEMPORAL,
+    UNSEEN_USERS,
+    make_protocol,
+)
+from personarec.evaluation.sequences import Sequences
+
+
+def interactions(lists: list[list[tuple[int, int]]], n_items: int = 30) -> Interactions:
+    """Users with (item, time) each, in order."""
+    user = np.repeat(np.arange(len(lists)), [len(row) for row in lists]).astype(np.int32)
+    item = np.array([i for row in lists for i, _ in row], np.int32)
+    time = np.array([t for row in lists for _, t in row], np.int64)
+    users, items = tuple(f"u{i}" for i in range(len(lists))), tuple(map(str, range(n_items)))
+    return Interactions(users, items, user, item, time, np.arange(len(item), dtype=np.int64))
+
+
+def many(n_users: int = 40, n_items: int = 30, seed: int = 0) -> Interactions:
+    rng = np.random.default_rng(seed)
+    return interactions(
+        [
+            [
+                (int(i), int(t))
+                for i, t in zip(
+                    rng.permutation(n_items)[: rng.integers(1, 14)],
+                    np.sort(rng.integers(0, 1000, 14)),
+                    strict=False,
+                )
+            ]
+            for _ in range(n_users)
+        ]
+    )
+
+
+def test_leave_one_out_asks_for_the_last_item_after_all_others() -> None:
+    data = interactions([[(1, 1), (2, 2), (3, 3), (4, 4)], [(5, 1), (6, 2)]])
+    protocol = make_protocol(LEAVE_ONE_OUT, data)
+    assert [list(protocol.test.visible[0])] == [[1, 2, 3]]
+    assert list(protocol.test.targets) == [4]
+    assert list(protocol.test.users) == [0]
+    assert protocol.cuts is None
+
+
+def test_temporal_split_by_hand() -> None:
+    rows = [[(u, t) for t in range(u % 2, 20, 2)] for u in range(10)]
+    data = interactions([[(t % 30, t) for _, t in row] for row in rows])
+    protocol = make_protocol(TEMPORAL, data)
+    assert protocol.cuts == (16, 18)  # 100 interactions of times 0 to 19, 5 each
+    assert [list(protocol.split.train[u]) for u in (0, 1)] == [
+        list(range(0, 16, 2)), list(range(1, 16, 2)),
+    ]  # fmt: skip
+    assert protocol.split.refitted is not None
+    assert list(protocol.split.refitted[1]) == list(range(1, 18, 2))
+    assert list(protocol.split.valid[:2]) == [16, 17]
+    assert list(protocol.test.targets[:2]) == [18, 19]
+    assert list(protocol.test.visible[1]) == list(range(1, 18, 2))
+
+
+@given(st.integers(0, 60))
+def test_temporal_split_never_looks_ahead(seed: int) -> None:
+    data = many(seed=seed)
+    protocol = make_protocol(TEMPORAL, data)
+    whole, (first, second) = Sequences.from_interactions(data), protocol.cuts or (0, 0)
+    for report, cut in ((False, first), (True, second)):
+        fitted = protocol.split.fit(refit=report)
+        for user in range(len(whole)):
+            times = data.timestamp[data.indptr[user] : data.indptr[user + 1]]
+            assert list(fitted[user]) == list(whole[user][times < cut])
+    for place, user in enumerate(protocol.test.users):
+        shown = len(protocol.test.visible[place])
+        assert shown >= 1
+        assert list(protocol.test.visible[place]) == list(whole[user][:shown])
+        assert whole[user][shown] == protocol.test.targets[place]
+        assert data.timestamp[data.indptr[user] + shown] >= second
+    late = [
+        u
+        for u in range(len(whole))
+        if len(whole[u]) > 1 and data.timestamp[data.indptr[u + 1] - 1] >= second
+    ]
+    assert list(protocol.test.users) == late  # a new user too, once one item is there to show
+
+
+@given(st.integers(0, 60))
+def test_unseen_users_are_in_no_training(seed: int) -> None:
+    data = many(seed=seed)
+    protocol = make_protocol(UNSEEN_USERS, data)
+    whole = Sequences.from_interactions(data)
+    fitted = protocol.split.fit(refit=True)
+    asked = np.unique(protocol.test.users)
+    assert (fitted.lengths[asked] == 0).all()
+    assert (protocol.split.train.lengths[asked] == 0).all()
+    assert (protocol.split.valid[asked] == -1).all()
+    strangers = np.flatnonzero((fitted.lengths == 0) & (whole.lengths > 0))
+    assert len(strangers) <= np.ceil(0.2 * len(whole))
+    for place, user in enumerate(protocol.test.users):
+        shown = len(protocol.test.visible[place])
+        assert shown in PREFIX_LENGTHS
+        assert whole[user][shown] == protocol.test.targets[place]
+    for user in set(range(len(whole))) - set(strangers):
+        train, valid = protocol.split.train[user], protocol.split.valid[user]
+        assert [*train, *([valid] if valid >= 0 else [])] == list(whole[user])
+
+
+def test_same_data_same_split() -> None:
+    first, second = (make_protocol(UNSEEN_USERS, many()) for _ in range(2))
+    np.testing.assert_array_equal(first.test.users, second.test.users)
+
+
+@pytest.mark.parametrize("time", [0, 1_500_000_000])
+def test_no_times_is_said_in_one_line(time: int) -> None:
+    """All times 0 where a source has none, or each user's places from the same start."""
+    data = interactions([[(i, time + i) for i in range(5)] for _ in range(4)])
+    with pytest.raises(ChangeSomethingError, match="a bare order only: take --split"):
+        make_protocol(TEMPORAL, data)
+
+
+def test_nobody_to_test_is_said_in_one_line() -> None:
+    data = interactions([[(0, 1), (1, 2)], [(2, 5)]])
+    with pytest.raises(ChangeSomethingError, match=r"leave-one-out split .* leaves nobody to test"):
+        make_protocol(LEAVE_ONE_OUT, data)
+    later = interactions([[(0, 1), (1, 2)], [(2, 3), (3, 4)], [(4, 9)]])
+    with pytest.raises(ChangeSomethingError, match="leaves nobody to test"):
+        make_protocol(TEMPORAL, later)
+
+
+def test_an_unknown_split_names_the_nearest() -> None:
+    with pytest.raises(ChangeSomethingError, match="did you mean global-temporal"):
+        make_protocol("global-tempral", many())
