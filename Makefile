@@ -1,6 +1,6 @@
 # make demo   set up .venv and run the whole road on the demo data set, on the embedded engine
 # make test   set up .venv and pass every test, those against a real Neo4j among them
-.PHONY: demo test slow lint lock clean
+.PHONY: demo test slow lint lock docs clean
 
 demo:
 	@scripts/setup-env.sh demo
@@ -10,6 +10,7 @@ test:
 	@scripts/setup-env.sh test
 	@$(MAKE) --no-print-directory lint
 	@scripts/setup-test-services.sh
+	@scripts/setup-browser.sh
 	@status=0; .venv/bin/pytest $(PYTEST_ARGS) || status=$$?; \
 	  scripts/stop-test-services.sh; exit $$status
 
@@ -20,6 +21,11 @@ lint:
 	@.venv/bin/ruff check .
 	@.venv/bin/ruff format --check -q .
 	@.venv/bin/mypy
+
+# The pages into build/site.
+docs:
+	@scripts/setup-env.sh test
+	@NO_MKDOCS_2_WARNING=1 .venv/bin/mkdocs build -q
 
 lock:
 	@scripts/setup-env.sh test

@@ -20,8 +20,10 @@ if TYPE_CHECKING:
 STOP_SECONDS = 8.0  # that a stopped command has to end in order
 STOPPED = "stopped; the same command goes on from here"
 _EXTRAS = {
-    "dgl": "dgl", "fastapi": "serve", "prometheus_client": "serve", "py2neo": "py2neo",
-    "pyspark": "spark", "safetensors": "train", "sklearn": "train", "torch": "train",
+    "dgl": "dgl", "fastapi": "serve", "matplotlib": "report", "optuna": "tune",
+    "prometheus_client": "serve", "py2neo": "py2neo",
+    "pyspark": "spark", "safetensors": "train", "sentence_transformers": "text",
+    "sklearn": "train", "torch": "train", "transformers": "text", "urllib3": "text",
     "uvicorn": "serve",
 }  # fmt: skip
 EXIT_CHANGE, EXIT_AGAIN, EXIT_DEFECT = 1, 75, 70  # 75 and 70 as in sysexits.h
@@ -434,6 +436,90 @@ def personas() -> None:
     """Personas in the graph."""
 
 
+def _encoder(command: Callable[..., None]) -> Callable[..., None]:
+    """The options that name personas; the command gets them as it is."""
+    for option in (
+        click.option("--prototypes", type=click.IntRange(2), metavar="N",
+                     help="How many prototypes; by default as many as are stable."),
+        click.option("--set", "settings", multiple=True, metavar="NAME=VALUE",
+                     help="A setting of the encoder; may be given again."),
+        click.option("--dim", type=click.IntRange(2), help="Dimensions of the vector; 256."),
+        click.option("--encoder", metavar="[WRAPPER:]NAME",
+                     help="What makes the personas; propagation by default."),
+    ):  # fmt: skip
+        command = option(command)
+    return command
+
+
+@personas.command("train")
+@_dataset
+@_encoder
+@click.option("--refit", is_flag=True, help="Learn from validation items too.")
+@click.option("--force", is_flag=True, help="Learn even when these personas are there.")
+@_common
+def train_personas(
+    dataset: str | None, encoder: str | None, dim: int | None, settings: tuple[str, ...],
+    prototypes: int | None, refit: bool, force: bool, graph: str | None, home: Path, as_json: bool,
+) -> None:  # fmt: skip
+    """Learn personas and save them in a folder; the graph stays as it is."""
+    from personarec import console
+    from personarec.commands import personas as commands
+    from personarec.training.config import TrainConfig
+
+    plain = TrainConfig(refit=refit)
+    config = commands.with_encoder(plain, encoder, dim, settings, prototypes)
+    with _open(graph, home) as store:
+        name = _loaded(store, dataset)
+        document = commands.train_personas(store, name, config, home, force=force)
+    console.print_json(document) if as_json else commands.print_trained(document)
+
+
+@personas.command("write")
+@click.argument("version", required=False)
+@_dataset
+@_common
+def write_personas(
+    version: str | None, dataset: str | None, graph: str | None, home: Path, as_json: bool
+) -> None:
+    """Write learned personas to the graph and make them current: the last, or VERSION."""
+    from personarec import console
+    from personarec.commands.personas import print_written, write_personas_of
+
+    with _open(graph, home) as store:
+        document = write_personas_of(store, _loaded(store, dataset), version, home)
+    console.print_json(document) if as_json else print_written(document)
+
+
+@personas.command()
+@_dataset
+@_common
+def prototypes(dataset: str | None, graph: str | None, home: Path, as_json: bool) -> None:
+    """Kinds of readers, with what characterises each."""
+    from personarec import console
+    from personarec.commands.personas import print_prototypes, prototype_document
+
+    with _open(graph, home) as store:
+        document = prototype_document(store, _loaded(store, dataset))
+    console.print_json(document) if as_json else print_prototypes(document)
+
+
+@personas.command("map")
+@click.option("--out", required=True, type=click.Path(path_type=Path, dir_okay=False),
+              metavar="FILE", help="Picture to write: .svg, .html or .png.")  # fmt: skip
+@_dataset
+@_common
+def map_personas(
+    out: Path, dataset: str | None, graph: str | None, home: Path, as_json: bool
+) -> None:
+    """A picture of all readers, near where they are alike, with the prototypes' names."""
+    from personarec import console
+    from personarec.commands.personas import draw_map
+
+    with _open(graph, home) as store:
+        drawn = draw_map(store, _loaded(store, dataset), out)
+    console.print_json(drawn) if as_json else click.echo(f"written: {out}")
+
+
 @personas.command()
 @click.argument("user")
 @_dataset
@@ -480,11 +566,44 @@ def use(version: str, dataset: str | None, graph: str | None, home: Path, as_jso
 
 
 @cli.command()
+@_dataset
+@click.option("--embedder", default="auto", show_default=True, metavar="NAME",
+              help="tfidf, minilm, or a sentence-transformers model.")  # fmt: skip
+@click.option("--users", is_flag=True, help="Keywords of users too, from training items.")
+@click.option("--llm-url", metavar="URL",
+              help="OpenAI-compatible endpoint; its key in PERSONAREC_LLM_KEY.")  # fmt: skip
+@click.option("--llm-model", metavar="NAME", help="Language model that writes the texts.")
+@click.option("--llm-local", is_flag=True, help="Run it on this machine, by transformers.")
+@click.option("--concurrency", default=4, show_default=True, type=click.IntRange(1, 64),
+              help="Questions under way at a time.")  # fmt: skip
+@click.option("--max-tokens", default=400, show_default=True, type=click.IntRange(1),
+              help="Most tokens of one answer.")  # fmt: skip
+@click.option("--max-tokens-total", type=click.IntRange(1),
+              help="Most tokens of this run, questions and answers.")  # fmt: skip
+@click.option("--timeout", "seconds", default=120.0, show_default=True,
+              type=click.FloatRange(0, min_open=True), help="Seconds for one answer.")  # fmt: skip
+@click.option("--again", is_flag=True, help="Ask again where an answer was of no use.")
+@click.option("--batch-size", default=64, show_default=True, type=click.IntRange(1),
+              help="Texts embedded a step.")  # fmt: skip
+@click.option("--device", metavar="NAME", help="For torch: cpu, cuda; its own choice by default.")
+@_common
+def texts(dataset: str | None, graph: str | None, home: Path, as_json: bool, **wanted: Any) -> None:
+    """Descriptions of items and keywords of users, from facts or a language model, embedded."""
+    from personarec import console
+    from personarec.commands.texts import TextsWanted, make_texts, print_texts
+
+    with _open(graph, home) as store:
+        made = make_texts(store, _loaded(store, dataset), home, TextsWanted(**wanted))
+    console.print_json(vars(made)) if as_json else print_texts(made)
+
+
+@cli.command()
 @click.option("--dataset", required=True, metavar="NAME|FOLDER|MANIFEST", help="What to train on.")
 @_data
 @click.option("--refit", is_flag=True, help="Choose on validation, then fit on it as well.")
 @click.option("--seeds", default=1, show_default=True, type=click.IntRange(1, 100),
               help="How many seeds.")  # fmt: skip
+@_encoder
 @click.option("--rows", metavar="A,B,…", help="Only these rows of the table.")
 @click.option("--epochs", type=click.IntRange(1), help="Most epochs.")
 @click.option("--threads", type=click.IntRange(1), help="Threads of torch in one process.")
@@ -493,14 +612,17 @@ def use(version: str, dataset: str | None, graph: str | None, home: Path, as_jso
 @_common
 def train(
     dataset: str, data: Path | None, refit: bool, seeds: int, rows: str | None, epochs: int | None,
-    threads: int | None, workers: int | None, force: bool, graph: str | None, home: Path,
+    threads: int | None, workers: int | None, force: bool, encoder: str | None, dim: int | None,
+    settings: tuple[str, ...], prototypes: int | None, graph: str | None, home: Path,
     as_json: bool,
 ) -> None:  # fmt: skip
     """Graph, personas, write-back, retriever and its table with controls, for one data set."""
     from personarec import console
+    from personarec.commands.personas import with_encoder
     from personarec.commands.train import print_training, train_config, train_whole_way
 
-    config = train_config(refit, seeds, rows, epochs, threads)
+    config = train_config(dataset, refit, seeds, rows, epochs, threads)
+    config = with_encoder(config, encoder, dim, settings, prototypes)
     with _open(graph, home) as store:
         outcome = train_whole_way(
             store, dataset, config, home, data=data, workers=workers, force=force
@@ -508,25 +630,101 @@ def train(
     console.print_json(outcome.metrics["rows"]) if as_json else print_training(outcome)
 
 
+@cli.command("compare")
+@click.option("--dataset", required=True, metavar="NAME|FOLDER|MANIFEST", help="What to compare.")
+@_data
+@click.option("--rows", metavar="A,B,…", help="Only these rows, and what they build on.")
+@click.option("--seeds", default=5, show_default=True, type=click.IntRange(1, 100),
+              help="How many seeds.")  # fmt: skip
+@click.option("--refit/--no-refit", default=True, show_default=True,
+              help="Choose on validation, then fit on it as well.")  # fmt: skip
+@click.option("--split", metavar="NAME",
+              help="leave-one-out, global-temporal or user-disjoint; by time where there are "
+              "times, when left out.")  # fmt: skip
+@click.option("--trials", default=0, show_default=True, type=click.IntRange(0),
+              help="Trials for each row's settings, on validation; 0: the defaults.")  # fmt: skip
+@click.option("--encoder", metavar="NAME", help="Persona encoder of the rows that are trained.")
+@click.option("--epochs", type=click.IntRange(1), help="Most epochs.")
+@click.option("--out", type=click.Path(path_type=Path, file_okay=False), metavar="DIR",
+              help="Folder of cells and report; under --home when left out.")  # fmt: skip
+@click.option("--workers", type=click.IntRange(1), help="Processes; by default by size.")
+@_common
+def compare_rows(
+    dataset: str, data: Path | None, rows: str | None, seeds: int, refit: bool, split: str | None,
+    trials: int, encoder: str | None, epochs: int | None, out: Path | None, workers: int | None,
+    graph: str | None, home: Path, as_json: bool,
+) -> None:  # fmt: skip
+    """Every row with its controls and one report; what an earlier run has finished is kept."""
+    from personarec import console
+    from personarec.commands.compare import compare_config, compare_data_set, print_comparison
+
+    config = compare_config(dataset, rows, seeds, refit, split, trials, encoder, epochs)
+    with _open(graph, home) as store:
+        outcome = compare_data_set(
+            store, dataset, config, home, data=data, out=out, workers=workers
+        )
+    console.print_json(outcome.document) if as_json else print_comparison(outcome)
+
+
+@cli.command("compare-personas")
+@click.option("--dataset", "datasets", required=True, multiple=True, metavar="NAME",
+              help="A data set in the graph; again for several.")  # fmt: skip
+@click.option("--encoders", metavar="A,B,…", help="Only these; all that need no text by default.")
+@click.option("--dims", default="64,256", show_default=True, metavar="N,N,…",
+              help="Sizes of the personas.")  # fmt: skip
+@click.option("--seeds", default=1, show_default=True, type=click.IntRange(1, 100),
+              help="Of encoders that draw something.")  # fmt: skip
+@click.option("--out", type=click.Path(path_type=Path, dir_okay=False),
+              help="Write the report here, as Markdown, and beside it as JSON.")  # fmt: skip
+@_common
+def compare_personas(
+    datasets: tuple[str, ...], encoders: str | None, dims: str, seeds: int, out: Path | None,
+    graph: str | None, home: Path, as_json: bool,
+) -> None:  # fmt: skip
+    """Every persona encoder beside every other; stopped, the same command goes on from there."""
+    from personarec import console
+    from personarec.commands import compare_personas as command
+
+    with _open(graph, home) as store:
+        names = [_loaded(store, name) for name in datasets]
+        asked = command.wanted(names, encoders, dims, seeds)
+        document, text = command.compare_personas(store, asked, home)
+    if out is not None:
+        command.write_report(out, document, text)
+    console.print_json(document) if as_json else command.print_comparison(document)
+
+
 @cli.command()
 @click.argument("user", required=False)
 @click.option("--items", metavar="A,B,C", help="An anonymous session: ids or titles, oldest first.")
 @click.option("-n", default=10, show_default=True, type=click.IntRange(1, 1000), help="How many.")
 @click.option("--explain", is_flag=True, help="Show the graph paths that lead there.")
+@click.option("--with", "having", multiple=True, metavar="[RELATION=]ENTITY",
+              help="Only items with this fact: IRI or name; may be given again.")  # fmt: skip
+@click.option("--title", metavar="TEXT", help="Only items with this text in the title.")
+@click.option("--titled", is_flag=True, help="Only items that have a title.")
+@click.option("--year", metavar="YEAR|FIRST..LAST", help="Only items of these years.")
+@click.option("--seen", is_flag=True, help="Items of the history may come again.")
+@click.option("--diversity", default=0.0, show_default=True, type=click.FloatRange(0, 1),
+              help="Towards 1: items unlike each other.")  # fmt: skip
 @_dataset
 @_common
 def recommend(
-    user: str | None, items: str | None, n: int, explain: bool, dataset: str | None,
-    graph: str | None, home: Path, as_json: bool,
+    user: str | None, items: str | None, n: int, explain: bool, diversity: float,
+    dataset: str | None, graph: str | None, home: Path, as_json: bool, **filters: Any,
 ) -> None:  # fmt: skip
     """The next items for USER, or for a session given by --items."""
     from personarec import console
-    from personarec.commands.recommend import print_recommended, recommend_for
+    from personarec.commands.recommend import filters_of, print_recommended, recommend_for
 
     if (user is None) == (items is None):
         raise click.UsageError("give either USER or --items A,B,C")
+    wanted = filters_of(**filters)
     with _open(graph, home) as store:
-        found = recommend_for(store, home, dataset, user, items, n, explained=explain)
+        found = recommend_for(
+            store, home, dataset, user, items, n,
+            explained=explain, filters=wanted, diversity=diversity,
+        )  # fmt: skip
     console.print_json(found.as_dict()) if as_json else print_recommended(found)
 
 

@@ -11,7 +11,7 @@ cd "$(dirname "$0")/.."
 kind=${1:-demo}
 case $kind in
 demo) extras=train,serve ;;
-test) extras=train,dgl,spark,serve,test,dev ;;
+test) extras=train,dgl,docs,notebook,report,serve,spark,text,tune,test,dev ;;
 *) echo "usage: scripts/setup-env.sh demo|test" >&2; exit 2 ;;
 esac
 

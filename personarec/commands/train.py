@@ -19,17 +19,32 @@ if TYPE_CHECKING:
 
 
 def train_config(
-    refit: bool, seeds: int, rows: str | None, epochs: int | None, threads: int | None
+    dataset: str,
+    refit: bool,
+    seeds: int,
+    rows: str | None,
+    epochs: int | None,
+    threads: int | None,
 ) -> TrainConfig:
-    """The settings that the options name. Raises ChangeSomethingError for an unknown row."""
+    """The settings that the options name, those of the network tuned for the data set if they are.
+
+    Raises ChangeSomethingError for an unknown row.
+    """
+    from personarec.retriever.settings import settings_for
     from personarec.training.config import ROWS, TrainConfig
 
     chosen = tuple(r.strip() for r in rows.split(",")) if rows else ROWS
     if unknown := [r for r in chosen if r not in ROWS]:
         raise ChangeSomethingError(f"no row {unknown[0]!r}; there are: {', '.join(ROWS)}")
-    config = TrainConfig(refit=refit, seeds=tuple(range(seeds)), rows=chosen)  # type: ignore[arg-type]
+    tuned = settings_for(name_of(dataset))
     changes = {k: v for k, v in (("epochs", epochs), ("threads", threads)) if v is not None}
-    return config.model_copy(update={"options": config.options.model_copy(update=changes)})
+    return TrainConfig(
+        refit=refit,
+        seeds=tuple(range(seeds)),
+        rows=chosen,  # type: ignore[arg-type]
+        sasrec=tuned.sasrec,
+        options=tuned.options.model_copy(update=changes),
+    )
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 import yaml
 from services.neo4j_server import IMAGES
-from test_readme import check
+from test_documents import check
 
 from kg.store.connect import SCHEMES
 
