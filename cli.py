@@ -606,6 +606,8 @@ def texts(dataset: str | None, graph: str | None, home: Path, as_json: bool, **w
 @_encoder
 @click.option("--rows", metavar="A,B,…", help="Only these rows of the table.")
 @click.option("--epochs", type=click.IntRange(1), help="Most epochs.")
+@click.option("--tuned", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE",
+              help="Settings of the network that personarec tune found.")  # fmt: skip
 @click.option("--threads", type=click.IntRange(1), help="Threads of torch in one process.")
 @click.option("--workers", type=click.IntRange(1), help="Processes; by default by size.")
 @click.option("--force", is_flag=True, help="Train even when this result is there.")
@@ -613,21 +615,41 @@ def texts(dataset: str | None, graph: str | None, home: Path, as_json: bool, **w
 def train(
     dataset: str, data: Path | None, refit: bool, seeds: int, rows: str | None, epochs: int | None,
     threads: int | None, workers: int | None, force: bool, encoder: str | None, dim: int | None,
-    settings: tuple[str, ...], prototypes: int | None, graph: str | None, home: Path,
-    as_json: bool,
+    settings: tuple[str, ...], prototypes: int | None, tuned: Path | None, graph: str | None,
+    home: Path, as_json: bool,
 ) -> None:  # fmt: skip
     """Graph, personas, write-back, retriever and its table with controls, for one data set."""
     from personarec import console
     from personarec.commands.personas import with_encoder
     from personarec.commands.train import print_training, train_config, train_whole_way
 
-    config = train_config(dataset, refit, seeds, rows, epochs, threads)
+    config = train_config(dataset, refit, seeds, rows, epochs, threads, tuned)
     config = with_encoder(config, encoder, dim, settings, prototypes)
     with _open(graph, home) as store:
         outcome = train_whole_way(
             store, dataset, config, home, data=data, workers=workers, force=force
         )
     console.print_json(outcome.metrics["rows"]) if as_json else print_training(outcome)
+
+
+@cli.command()
+@_dataset
+@click.option("--trials", default=30, show_default=True, type=click.IntRange(1),
+              help="How many, those of a search that was stopped included.")  # fmt: skip
+@click.option("--out", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE",
+              help="File of the settings; under --home when left out.")  # fmt: skip
+@_common
+def tune(
+    dataset: str | None, trials: int, out: Path | None, graph: str | None, home: Path,
+    as_json: bool,
+) -> None:  # fmt: skip
+    """Search settings of the sequence model on validation items; stopped, it goes on from there."""
+    from personarec import console
+    from personarec.commands.tune import print_tuned, tune_data_set
+
+    with _open(graph, home) as store:
+        document = tune_data_set(store, _loaded(store, dataset), trials, home, out)
+    console.print_json(document) if as_json else print_tuned(document)
 
 
 @cli.command("compare")
@@ -645,20 +667,22 @@ def train(
               help="Trials for each row's settings, on validation; 0: the defaults.")  # fmt: skip
 @click.option("--encoder", metavar="NAME", help="Persona encoder of the rows that are trained.")
 @click.option("--epochs", type=click.IntRange(1), help="Most epochs.")
+@click.option("--tuned", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE",
+              help="Settings of the network that personarec tune found.")  # fmt: skip
 @click.option("--out", type=click.Path(path_type=Path, file_okay=False), metavar="DIR",
               help="Folder of cells and report; under --home when left out.")  # fmt: skip
 @click.option("--workers", type=click.IntRange(1), help="Processes; by default by size.")
 @_common
 def compare_rows(
     dataset: str, data: Path | None, rows: str | None, seeds: int, refit: bool, split: str | None,
-    trials: int, encoder: str | None, epochs: int | None, out: Path | None, workers: int | None,
-    graph: str | None, home: Path, as_json: bool,
+    trials: int, encoder: str | None, epochs: int | None, tuned: Path | None, out: Path | None,
+    workers: int | None, graph: str | None, home: Path, as_json: bool,
 ) -> None:  # fmt: skip
     """Every row with its controls and one report; what an earlier run has finished is kept."""
     from personarec import console
     from personarec.commands.compare import compare_config, compare_data_set, print_comparison
 
-    config = compare_config(dataset, rows, seeds, refit, split, trials, encoder, epochs)
+    config = compare_config(dataset, rows, seeds, refit, split, trials, encoder, epochs, tuned)
     with _open(graph, home) as store:
         outcome = compare_data_set(
             store, dataset, config, home, data=data, out=out, workers=workers

@@ -45,6 +45,7 @@ def compare_config(
     trials: int,
     encoder: str | None,
     epochs: int | None,
+    tuned: Path | None = None,
 ) -> CompareConfig:
     """The settings that the options name.
 
@@ -58,10 +59,10 @@ def compare_config(
 
     names = tuple(r.strip() for r in rows.split(",") if r.strip()) if rows else ()
     chosen_rows(names)
-    tuned = settings_for(name_of(dataset))
+    network = settings_for(name_of(dataset), tuned)
     config = CompareConfig(
         rows=names, seeds=seeds, refit=refit, split=split, trials=trials,
-        sasrec=tuned.sasrec, options=tuned.options,
+        sasrec=network.sasrec, options=network.options,
     )  # fmt: skip
     if split is not None:
         require_protocol(split)

@@ -25,10 +25,11 @@ def train_config(
     rows: str | None,
     epochs: int | None,
     threads: int | None,
+    tuned: Path | None = None,
 ) -> TrainConfig:
-    """The settings that the options name, those of the network tuned for the data set if they are.
+    """The settings that the options name, of the network those tuned for the data set.
 
-    Raises ChangeSomethingError for an unknown row.
+    Raises ChangeSomethingError for an unknown row, or a file that holds no settings.
     """
     from personarec.retriever.settings import settings_for
     from personarec.training.config import ROWS, TrainConfig
@@ -36,14 +37,14 @@ def train_config(
     chosen = tuple(r.strip() for r in rows.split(",")) if rows else ROWS
     if unknown := [r for r in chosen if r not in ROWS]:
         raise ChangeSomethingError(f"no row {unknown[0]!r}; there are: {', '.join(ROWS)}")
-    tuned = settings_for(name_of(dataset))
+    network = settings_for(name_of(dataset), tuned)
     changes = {k: v for k, v in (("epochs", epochs), ("threads", threads)) if v is not None}
     return TrainConfig(
         refit=refit,
         seeds=tuple(range(seeds)),
         rows=chosen,  # type: ignore[arg-type]
-        sasrec=tuned.sasrec,
-        options=tuned.options.model_copy(update=changes),
+        sasrec=network.sasrec,
+        options=network.options.model_copy(update=changes),
     )
 
 

@@ -27,12 +27,18 @@ class Settings(BaseModel):
     options: TrainingOptions = TrainingOptions()
 
 
-def settings_for(dataset: str) -> Settings:
+def settings_for(dataset: str, path: Path | None = None) -> Settings:
     """The settings tuned for a data set, by its name in the graph; the defaults if there are none.
 
+    Args:
+        dataset: its name.
+        path: a file of settings to take instead.
+
     Raises:
-        ChangeSomethingError: the file is there and is not such settings.
+        ChangeSomethingError: the file is there and is not such settings, or cannot be read.
     """
+    if path is not None:
+        return read_settings(path)
     folder = files("personarec.datasets").joinpath("tuned")
     # By a look at the names: one with a path in it finds nothing.
     for file in folder.iterdir() if folder.is_dir() else ():
