@@ -10,7 +10,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from kg.errors import ChangeSomethingError
-from personarec.compare.rows import BASELINES, PAPER
+from personarec.compare.rows import BASELINES, PAPER, ROWS
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -44,7 +44,7 @@ def rows_figure(document: dict[str, Any]) -> str:
         labels.append(row["name"])
     _labelled(axes, labels, headings=[i for i, r in enumerate(rows) if isinstance(r, str)])
     axes.set_xlim(left=0)
-    axes.set_xlabel("NDCG@10, mean and 95 % interval over users", color=_FAINT)
+    axes.set_xlabel("NDCG@10 with its 95 % interval", color=_FAINT)
     return _svg(figure, "NDCG@10 of each row with its interval")
 
 
@@ -115,7 +115,7 @@ def _colour(row: dict[str, Any]) -> str:
         return _CONTROL
     if "persona" in row["made of"] or row["group"] == PAPER:
         return _PERSONA
-    return _FACTS if "facts" in row["made of"] else _PLAIN
+    return _FACTS if ROWS[row["name"]].uses_facts else _PLAIN
 
 
 def _style() -> Any:

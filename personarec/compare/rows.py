@@ -92,6 +92,8 @@ class Row:
     @property
     def uses_facts(self) -> bool:
         """Whether facts of the graph are in it, in their place or shuffled."""
+        if self.kind == "rerank":
+            return ROWS[str(self.base)].uses_facts
         return any("facts" in name for name in self.evidence)
 
     @property

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from personarec.compare.asking import answer, reranked
@@ -23,6 +22,7 @@ from personarec.retriever.cold_items import ColdItems
 from personarec.retriever.fusion import Trial, choose_weights, fused_scorer
 from personarec.retriever.popularity import item_counts
 from personarec.retriever.weights import search_weights
+from personarec.torch_threads import torch_threads
 
 if TYPE_CHECKING:
     from personarec.evaluation.sequences import Sequences
@@ -53,12 +53,8 @@ def make_cell(
     Raises:
         ChangeSomethingError: the data do not allow it.
     """
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
+    with torch_threads(1):
         return _Maker(row, seed, settings, fitted, bases, say).make()
-    finally:
-        torch.set_num_threads(threads)
 
 
 class _Maker:

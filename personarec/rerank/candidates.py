@@ -1,0 +1,178 @@
+"""Candidates of the late fusion with all that is known about them, as plain arrays."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from personarec.compare.asking import best
+from personarec.evaluation.metrics import target_ranks
+from personarec.retriever.fusion import components
+
+if TYPE_CHECKING:
+    from personarec.evaluation.metrics import Scorer
+    from personarec.evaluation.sequences import Sequences
+    from personarec.rerank.features import ItemFeatures
+    from personarec.retriever.cold_items import ColdItems
+    from personarec.retriever.fusion import Evidence
+
+FUSED = "fused"
+"""The first feature: the score of the late fusion."""
+
+
+@dataclass(frozen=True)
+class Candidates:
+    """The first k of the late fusion for n sessions, best first.
+
+    Attributes:
+        names: of the features.
+        users: int64, shape (n,): whose sessions they are; not a feature.
+        targets: int32, shape (n,): the held-out items, −1: not known.
+        items: int32, shape (n, k); −1 where a session has no more.
+        features: float32, shape (n, k, n_features); 0 where there is no item.
+        place: int64, shape (n,): where the held-out item stands, −1: not among them.
+        ranks: float64, shape (n,): of the held-out item in the whole catalogue, by the fusion; NaN
+            where it is not known.
+    """
+
+    names: tuple[str, ...]
+    users: NDArray[np.int64]
+    targets: NDArray[np.int32]
+    items: NDArray[np.int32]
+    features: NDArray[np.float32]
+    place: NDArray[np.int64]
+    ranks: NDArray[np.float64]
+
+    def __len__(self) -> int:
+        """Number of sessions."""
+        return len(self.items)
+
+    def take(self, rows: NDArray[np.integer] | NDArray[np.bool_]) -> Candidates:
+        """Those sessions alone."""
+        return replace(
+            self,
+            users=self.users[rows],
+            targets=self.targets[rows],
+            items=self.items[rows],
+            features=self.features[rows],
+            place=self.place[rows],
+            ranks=self.ranks[rows],
+        )
+
+    def reordered(self, scores: NDArray[np.float32]) -> NDArray[np.float64]:
+        """Ranks of the held-out items once the candidates stand in another order.
+
+        An item that is no candidate keeps its rank: all candidates stay before it.
+
+        Args:
+            scores: shape (n, k).
+
+        Returns:
+            float64, shape (n,).
+        """
+        found = np.flatnonzero(self.place >= 0)
+        scores = np.where(self.items[found] >= 0, scores[found], -np.inf)
+        own = scores[np.arange(len(found)), self.place[found]][:, None]
+        ranks = self.ranks.copy()
+        ranks[found] = 0.5 + (scores > own).sum(axis=1) + 0.5 * (scores == own).sum(axis=1)
+        return ranks
+
+
+def gather(
+    scorer: Scorer,
+    evidence: Mapping[str, Evidence],
+    weights: Mapping[str, float],
+    known: ItemFeatures,
+    users: NDArray[np.int64],
+    sequences: Sequences,
+    targets: NDArray[np.int32] | None = None,
+    *,
+    k: int = 100,
+    cold: ColdItems | None = None,
+    batch_size: int = 256,
+) -> Candidates:
+    """Candidates and their features.
+
+    Args:
+        scorer: of the sequence model, asked for ``users``.
+        evidence: by name; a feature each, whatever its weight.
+        weights: of the late fusion, one for each evidence.
+        known: of the same fit sequences as the evidence.
+        users: int64, shape (n,).
+        sequences: the visible items of all users; masked.
+        targets: int32, shape (n_users,), held-out items; none: not known, as in service.
+        k: candidates of each session.
+        cold: items scored like their neighbours, as ``fused_scorer``.
+        batch_size: sessions per block; changes nothing but memory.
+    """
+    blocks = [
+        _block(
+            scorer, evidence, weights, known, users[start : start + batch_size],
+            sequences, targets, k, cold,
+        )
+        for start in range(0, max(len(users), 1), batch_size)
+    ]  # fmt: skip
+    return Candidates(
+        blocks[0].names,
+        np.concatenate([b.users for b in blocks]),
+        np.concatenate([b.targets for b in blocks]),
+        np.concatenate([b.items for b in blocks]),
+        np.concatenate([b.features for b in blocks]),
+        np.concatenate([b.place for b in blocks]),
+        np.concatenate([b.ranks for b in blocks]),
+    )
+
+
+def _block(
+    scorer: Scorer,
+    evidence: Mapping[str, Evidence],
+    weights: Mapping[str, float],
+    known: ItemFeatures,
+    users: NDArray[np.int64],
+    sequences: Sequences,
+    targets: NDArray[np.int32] | None,
+    k: int,
+    cold: ColdItems | None,
+) -> Candidates:
+    sessions = sequences.take(users)
+    parts = components(scorer, evidence, users, sessions, cold)
+    total = parts[0].copy()
+    for name, part in zip(evidence, parts[1:], strict=True):
+        if weights[name]:
+            total += np.float32(weights[name]) * part
+    items = best(total.copy(), sessions, k)
+    missing = items < 0
+    safe = np.where(missing, 0, items)
+
+    columns: dict[str, NDArray[np.float32]] = {}
+    for name, part in zip((FUSED, "sequence", *evidence), (total, *parts), strict=True):
+        own = np.take_along_axis(part, safe, axis=1)
+        columns[name] = own
+        columns[f"rank by {name}"] = _ranks(np.where(missing, -np.inf, own))
+    for name, column in known.columns.items():
+        columns[f"number: {name}"] = column[safe]
+    for name, links in known.links.items():
+        near = links.nearness(sessions)
+        columns[f"nearest: {name}"] = np.take_along_axis(near, safe, axis=1)
+    columns["length"] = np.repeat(np.log1p(sessions.lengths)[:, None], items.shape[1], axis=1)
+    features = np.stack(list(columns.values()), axis=2).astype(np.float32)
+    features[missing] = 0
+
+    asked = np.full(len(users), -1, np.int32) if targets is None else targets[users]
+    there = (items == asked[:, None]) & ~missing
+    place = np.where(there.any(axis=1), there.argmax(axis=1), -1)
+    ranks = np.full(len(users), np.nan)
+    if targets is not None:
+        ranks = target_ranks(total, asked, sessions)
+    return Candidates(tuple(columns), users, asked, items, features, place, ranks)
+
+
+def _ranks(scores: NDArray[np.float32]) -> NDArray[np.float32]:
+    """log(1 + place among the candidates), the best first; float32, shape as ``scores``."""
+    order = np.argsort(-scores, axis=1, kind="stable")
+    places = np.argsort(order, axis=1, kind="stable")
+    return np.log1p(places).astype(np.float32)
