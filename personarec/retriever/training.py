@@ -5,8 +5,7 @@ from __future__ import annotations
 import math
 import time
 import warnings
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -23,6 +22,7 @@ from personarec.retriever.batches import pad_right
 from personarec.retriever.epochs import Trainer
 from personarec.retriever.parallel import Peers
 from personarec.retriever.sasrec import INITIAL_SCALE, SasRec, SasRecConfig
+from personarec.torch_threads import torch_threads
 
 CUTOFF = 10
 """Early stopping looks at NDCG at this rank."""
@@ -190,7 +190,7 @@ def train(
     _warn_of_leak(personas)
     peers = Peers.current()
     forked: list[int] | None = [] if options.device == "cpu" else None  # none: every accelerator
-    with _threads(options.threads), torch.random.fork_rng(forked):
+    with torch_threads(options.threads), torch.random.fork_rng(forked):
         torch.manual_seed(options.seed)
         model = _started(SasRec(sequences.n_items, config), item_vectors, initial_items)
         if config.fusion == "rows" and personas is not None:
@@ -384,14 +384,3 @@ def _rows(trainer: Trainer) -> NDArray[np.float32] | None:
     """A copy of the users' tokens, if they are trained."""
     rows = trainer.rows
     return None if rows is None else rows.detach().cpu().numpy().copy()
-
-
-@contextmanager
-def _threads(count: int | None) -> Iterator[None]:
-    before = torch.get_num_threads()
-    if count is not None:
-        torch.set_num_threads(count)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)

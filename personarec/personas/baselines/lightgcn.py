@@ -19,6 +19,7 @@ from personarec.personas.encoder import (
     incidence,
     session_keys,
 )
+from personarec.torch_threads import torch_threads
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -54,15 +55,9 @@ class LightGcnEncoder(Encoder):
 
         if not len(data.sequences.items):
             raise ChangeSomethingError("lightgcn: no training interaction to learn from")
-        before = torch.get_num_threads()
-        if self.threads is not None:
-            torch.set_num_threads(self.threads)
-        try:
-            with torch.random.fork_rng([]):
-                torch.manual_seed(self.seed)
-                return self._train(data)
-        finally:
-            torch.set_num_threads(before)
+        with torch_threads(self.threads), torch.random.fork_rng([]):
+            torch.manual_seed(self.seed)
+            return self._train(data)
 
     def _train(self, data: TrainingData) -> DensePersonas:
         import torch

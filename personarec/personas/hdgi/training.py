@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,6 +17,7 @@ from personarec.personas.hdgi.features import Features, feature_map
 from personarec.personas.hdgi.model import HDGI
 from personarec.personas.hdgi.operators import operators
 from personarec.personas.hdgi.paths import MetaPath
+from personarec.torch_threads import torch_threads
 
 OnEpoch = Callable[[int, float], None]
 """Called with the step, from 1, and its loss."""
@@ -74,7 +74,7 @@ def train_hdgi(
     x = feature_map(features, options.device)
     along = operators(paths, config, open_backend(options.backend, options.device), options.device)
     forked: list[int] | None = [] if options.device == "cpu" else None  # none: every accelerator
-    with _threads(options.threads), torch.random.fork_rng(forked):
+    with torch_threads(options.threads), torch.random.fork_rng(forked):
         torch.manual_seed(options.seed)
         model = HDGI(width, len(paths), config).to(options.device)
         optimiser = torch.optim.Adam(model.parameters(), lr=options.learning_rate)
@@ -107,14 +107,3 @@ def train_hdgi(
     return TrainedHDGI(
         embeddings.cpu().numpy(), beta.cpu().numpy(), tuple(losses), best_epoch, model
     )
-
-
-@contextmanager
-def _threads(count: int | None) -> Iterator[None]:
-    before = torch.get_num_threads()
-    if count is not None:
-        torch.set_num_threads(count)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)

@@ -13,6 +13,7 @@ from kg.views import HeteroGraph
 from personarec.evaluation.persona_probe import sampled_targets, validation_ndcg
 from personarec.personas.encoder import Encoder, TrainingData, session_keys
 from personarec.personas.relational.rule import RecentPersonas
+from personarec.torch_threads import torch_threads
 
 if TYPE_CHECKING:
     from personarec.personas.relational.training import Fitted
@@ -61,15 +62,9 @@ class RelationalEncoder(Encoder):
 
         if not (data.sequences.lengths > 1).any():
             raise ChangeSomethingError("relational: no user has two items to learn an order from")
-        before = torch.get_num_threads()
-        if self.threads is not None:
-            torch.set_num_threads(self.threads)
-        try:
-            with torch.random.fork_rng([]):
-                torch.manual_seed(self.seed)
-                return self._fit(data)
-        finally:
-            torch.set_num_threads(before)
+        with torch_threads(self.threads), torch.random.fork_rng([]):
+            torch.manual_seed(self.seed)
+            return self._fit(data)
 
     def _fit(self, data: TrainingData) -> RecentPersonas:
         from personarec.personas.relational.training import Trainer
