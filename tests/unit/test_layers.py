@@ -114,7 +114,8 @@ def test_help_loads_nothing_heavy() -> None:
     loaded = loaded_by(
         "import sys, cli\n"
         "for words in ([], ['kg'], ['kg', 'ingest'], ['kg', 'links'], ['train'], ['recommend'],\n"
-        "              ['serve'], ['compare'], ['compare-personas'], ['texts'], ['personas', 'map']):\n"
+        "              ['serve'], ['compare'], ['compare-personas'], ['texts'], ['tune'],\n"
+        "              ['personas', 'map']):\n"
         "    sys.argv = ['personarec', *words, '--help']\n"
         "    try:\n        cli.main()\n"
         "    except SystemExit as end:\n        assert end.code == 0, words\n"
