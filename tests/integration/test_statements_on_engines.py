@@ -16,7 +16,8 @@ NAMES = {
 }  # fmt: skip
 PARAMETERS = {
     "ids": [], "rows": [], "sources": [], "targets": [], "others": [], "read": [], "derived": [],
-    "books": {}, "properties": {}, "dimension": 4, "k": 3, "now": "2026-01-01T00:00:00+00:00",
+    "facts": [], "types": [], "books": {}, "properties": {}, "dimension": 4, "k": 3, "most": 3,
+    "now": "2026-01-01T00:00:00+00:00",
 }  # fmt: skip
 SCHEMA = ("create_constraint", "create_vector_index", "drop_index")
 
