@@ -30,7 +30,7 @@ VIEWS = (
 )  # fmt: skip
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def addresses(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Addresses]:
     home = tmp_path_factory.mktemp("page") / "home"
     words = [
@@ -49,7 +49,7 @@ def addresses(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Addresses]:
         yield Addresses(free, guarded, live)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")  # Playwright's event loop is in the way of tests that run their own
 def chromium() -> Iterator[Browser]:
     if not CHROMIUM.exists():
         reason = f"PAGE NOT TESTED: no {CHROMIUM}; scripts/setup-browser.sh installs it"

@@ -185,6 +185,7 @@ STEPS = {
 }
 
 
+@pytest.mark.slow
 def test_a_write_that_dies_anywhere_leaves_one_whole_version(
     store: GraphStore, tmp_path: Path
 ) -> None:

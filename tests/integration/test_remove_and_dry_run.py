@@ -138,7 +138,7 @@ def with_personas(store: GraphStore, name: str, mark: str) -> PersonaModel:
     return model
 
 
-@pytest.mark.parametrize("nodes", [1_000, 4])
+@pytest.mark.parametrize("nodes", [pytest.param(1_000, marks=pytest.mark.slow), 4])
 def test_remove_leaves_the_other_data_set_byte_for_byte(
     store: GraphStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, nodes: int
 ) -> None:

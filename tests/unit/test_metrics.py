@@ -45,6 +45,7 @@ def ours(ranks: np.ndarray, k: int) -> dict[str, float]:
     }
 
 
+@pytest.mark.slow  # ranx compiles itself for half a minute
 @pytest.mark.parametrize("k", [1, 5, 10, 40])
 @pytest.mark.parametrize("seed", [0, 1])
 def test_equals_ranx_without_ties(seed: int, k: int) -> None:
@@ -53,6 +54,7 @@ def test_equals_ranx_without_ties(seed: int, k: int) -> None:
     assert ours(target_ranks(scores.copy(), targets, seen), k) == pytest.approx(expected)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("k", [1, 5, 10, 40])
 def test_ties_lie_between_both_ways_to_break_them_in_ranx(k: int) -> None:
     # ranx breaks ties by its sort; nudging only the target makes it win or lose all of its own.
