@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from personarec.evaluation.metrics import Scorer, mask_seen, target_ranks
+from personarec.evaluation.metrics import Scorer, target_ranks
+from personarec.retriever.best import best_of_each
 
 if TYPE_CHECKING:
     from personarec.evaluation.protocols import Queries
-    from personarec.evaluation.sequences import Sequences
 
 SHOWN = 10
 """Items of a list that are kept."""
@@ -44,32 +44,9 @@ def answer(scorer: Scorer, queries: Queries, block: int = 512) -> Answers:
         places = np.arange(start, min(start + block, len(queries)))
         seen = queries.visible.take(places)
         scores = scorer(places)
-        lists[places] = best(scores.copy(), seen, SHOWN)
+        lists[places] = best_of_each(scores, seen, SHOWN)
         ranks[places] = target_ranks(scores, queries.targets[places], seen)
     return Answers(ranks, lists)
-
-
-def best(scores: NDArray[np.float32], seen: Sequences, n: int) -> NDArray[np.int32]:
-    """The n best unseen items of each row, best first, of equals the smaller index.
-
-    Args:
-        scores: float32, shape (b, n_items); overwritten.
-        seen: b sequences, masked.
-        n: how many; −1 stands where there are no more.
-
-    Returns:
-        int32, shape (b, n).
-    """
-    mask_seen(scores, seen)
-    width = min(n, scores.shape[1])
-    bar = -np.partition(-scores, width - 1, axis=1)[:, width - 1]
-    found = np.full((len(scores), n), -1, np.int32)
-    for row, (own, least) in enumerate(zip(scores, bar, strict=True)):
-        items = np.flatnonzero(own >= least)
-        items = items[np.isfinite(own[items])]
-        items = items[np.lexsort((items, -own[items]))][:width]
-        found[row, : len(items)] = items
-    return found
 
 
 def reranked(first: Scorer, second: Scorer, queries: Queries, n: int) -> Scorer:
@@ -84,7 +61,7 @@ def reranked(first: Scorer, second: Scorer, queries: Queries, n: int) -> Scorer:
 
     def score(places: NDArray[np.int64]) -> NDArray[np.float32]:
         retrieved, order = first(places), second(places)
-        candidates = best(retrieved.copy(), queries.visible.take(places), n)
+        candidates = best_of_each(retrieved, queries.visible.take(places), n)
         retrieved -= retrieved.max(axis=1, keepdims=True) + 1  # below every candidate
         for row, items in enumerate(candidates):
             chosen = items[items >= 0]

@@ -12,8 +12,8 @@ import numpy as np
 from kg.errors import ChangeSomethingError
 from kg.schema import FACT_RELATIONS, target_label
 from kg.store import GraphStore, statement
-from personarec.recommend.ranking import Mask
 from personarec.recommend.titles import Titles, fold
+from personarec.retriever.best import Mask
 
 KEPT = 256
 """Answers about facts that are kept, so that the same filter is asked of the graph once."""

@@ -21,8 +21,8 @@ from personarec.evaluation.sequences import Sequences
 from personarec.recommend.diversity import diverse, pool_size
 from personarec.recommend.explain import GraphPath, Shown, explain, read_facts
 from personarec.recommend.filters import Catalogue, Filters
-from personarec.recommend.ranking import best, scored
 from personarec.recommend.titles import Titles
+from personarec.retriever.best import best
 from personarec.retriever.recommender import Retriever
 from personarec.training.run import latest_run
 
@@ -174,7 +174,7 @@ class Recommender:
         allowed = self._catalogue.allowed(options.filters)
         histories = [self._known(whom) for whom in whoms]
         lists = []
-        everything = scored(self.retriever, histories, [whom.user for whom in whoms])
+        everything = self.retriever.scores(histories, [whom.user for whom in whoms])
         for history, scores in zip(histories, everything, strict=True):
             seen = history if options.filters.exclude_seen else ()
             facts = self.retriever.facts

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from personarec.compare.asking import best
 from personarec.evaluation.metrics import target_ranks
+from personarec.retriever.best import best_of_each
 from personarec.retriever.fusion import components
 
 if TYPE_CHECKING:
@@ -144,7 +144,7 @@ def _block(
     for name, part in zip(evidence, parts[1:], strict=True):
         if weights[name]:
             total += np.float32(weights[name]) * part
-    items = best(total.copy(), sessions, k)
+    items = best_of_each(total, sessions, k)
     missing = items < 0
     safe = np.where(missing, 0, items)
 

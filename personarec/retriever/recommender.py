@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,9 +11,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from personarec.evaluation.metrics import mask_seen
 from personarec.evaluation.sequences import Sequences
 from personarec.personas.facts import FactModel
+from personarec.retriever.best import best
 from personarec.retriever.checkpoint import (
     CheckpointError,
     load_checkpoint,
@@ -27,6 +27,23 @@ from personarec.retriever.fusion import components
 from personarec.retriever.sasrec import SasRec, SasRecConfig
 from personarec.retriever.training import encode_sessions
 
+SESSIONS = 32
+"""Scored at once: bounds the memory of a large batch over a large catalogue."""
+
+
+@dataclass(frozen=True)
+class Scores:
+    """One session's scores.
+
+    Attributes:
+        total: float32, shape (n_items,), the sum of the parts.
+        parts: the same shape by name: ``sequence`` and each evidence that weighs something, with
+            its weight in; ``popularity`` alone where the session shows nothing yet.
+    """
+
+    total: NDArray[np.float32]
+    parts: dict[str, NDArray[np.float32]]
+
 
 @dataclass(frozen=True)
 class Recommendation:
@@ -35,8 +52,7 @@ class Recommendation:
     Attributes:
         item: item index.
         score: sum of ``parts``.
-        parts: contribution by name: ``sequence`` and each evidence with its weight in; or
-            ``popularity`` alone, for a session that shows nothing yet.
+        parts: contribution by name, as in :class:`Scores`.
     """
 
     item: int
@@ -90,6 +106,36 @@ class Retriever:
         found = self.evidence.get("facts")
         return found if isinstance(found, FactModel) else None
 
+    def scores(
+        self, sessions: Sequence[Sequence[int]], users: Sequence[str | None]
+    ) -> Iterator[Scores]:
+        """Scores of each session in turn, many computed as one matrix.
+
+        Args:
+            sessions: item indices, oldest first; may be empty.
+            users: key of each session's user, whose persona vector is taken if the model has a
+                token; None for anonymous ones.
+
+        Raises:
+            ValueError: an index outside the catalogue.
+        """
+        for start in range(0, len(sessions), SESSIONS):
+            block = range(start, min(start + SESSIONS, len(sessions)))
+            shown = [place for place in block if len(sessions[place])]
+            parts = self._parts([sessions[p] for p in shown], [users[p] for p in shown])
+            row = iter(range(len(shown)))
+            for place in block:
+                if len(sessions[place]):
+                    here = next(row)
+                    own = {name: part[here] for name, part in parts.items()}
+                else:
+                    most = max(int(self.popularity.max(initial=0)), 1)
+                    own = {"popularity": (self.popularity / most).astype(np.float32)}
+                total = np.zeros(len(self.items), np.float32)
+                for part in own.values():
+                    total += part
+                yield Scores(total, own)
+
     def recommend(
         self,
         history: Sequence[int],
@@ -104,55 +150,52 @@ class Retriever:
             history: item indices, oldest first; may be empty.
             n: how many at most; fewer come back if the catalogue has fewer.
             exclude_seen: leave out the items of the history.
-            user: key of a known user, whose persona vector is taken if the model has a token.
+            user: as in :meth:`scores`.
 
         Raises:
             ValueError: an index outside the catalogue, or n < 1.
         """
         if n < 1:
             raise ValueError(f"n must be at least 1, not {n}")
-        session = Sequences.from_lists([history], len(self.items))
-        parts = self._parts(session, user)
-        total = np.zeros(len(self.items), dtype=np.float32)
-        for part in parts.values():
-            total += part
-        left = total.copy()
-        if exclude_seen:
-            mask_seen(left[None], session)
-        # Of equal scores the smaller index first: the same answer each time.
-        order = np.lexsort((np.arange(len(left)), -left))[:n]
+        (found,) = self.scores([history], [user])
         return [
             Recommendation(
-                int(item), float(total[item]), {k: float(v[item]) for k, v in parts.items()}
+                int(item),
+                float(found.total[item]),
+                {name: float(part[item]) for name, part in found.parts.items()},
             )
-            for item in order
-            if np.isfinite(left[item])
+            for item in best(found.total, n, history if exclude_seen else ())
         ]
 
-    def _parts(self, session: Sequences, user: str | None) -> dict[str, NDArray[np.float32]]:
-        """Weighted scores, shape (n_items,), by name."""
-        if not len(session.items):
-            most = max(int(self.popularity.max(initial=0)), 1)
-            return {"popularity": (self.popularity / most).astype(np.float32)}
-
-        persona = self.default_persona if user is None else self.personas.get(user)
-        persona = self.default_persona if persona is None else persona
+    def _parts(
+        self, sessions: Sequence[Sequence[int]], users: Sequence[str | None]
+    ) -> dict[str, NDArray[np.float32]]:
+        """Weighted scores by name, shape (b, n_items), of sessions with items."""
+        if not sessions:
+            return {}
+        block = Sequences.from_lists(sessions, len(self.items))
+        default = self.default_persona
+        personas = (
+            None
+            if default is None
+            else np.stack([self.personas.get(u or "", default) for u in users])
+        )
 
         def score(_: NDArray[np.int64]) -> NDArray[np.float32]:
-            given = None if persona is None else persona[None]
-            states = encode_sessions(self.model, session, given)
+            states = encode_sessions(self.model, block, personas)
             with torch.inference_mode():
                 table = self.model.item_table.cpu()
-                scores: NDArray[np.float32] = (torch.from_numpy(states) @ table.T).numpy()
-            return scores
+                result: NDArray[np.float32] = (torch.from_numpy(states) @ table.T).numpy()
+            return result
 
-        evidence = self.evidence
-        sequence, *rest = components(
-            score, evidence, np.zeros(1, dtype=np.int64), session, self.cold
-        )
-        parts = {"sequence": sequence[0]}
-        for name, part in zip(evidence, rest, strict=True):
-            parts[name] = part[0] * np.float32(self.weights[name])
+        # What weighs nothing is not computed: its part is 0 whatever it says.
+        used = {k: v for k, v in self.evidence.items() if self.weights[k]}
+        everyone = np.arange(len(block), dtype=np.int64)
+        sequence, *rest = components(score, used, everyone, block, self.cold)
+        parts = {"sequence": sequence}
+        for name, part in zip(used, rest, strict=True):
+            part *= np.float32(self.weights[name])
+            parts[name] = part
         return parts
 
     def save(self, folder: Path) -> None:

@@ -7,13 +7,14 @@ import pytest
 from numpy.typing import NDArray
 
 from kg.errors import ChangeSomethingError
-from personarec.compare.asking import answer, best, reranked
+from personarec.compare.asking import answer, reranked
 from personarec.compare.document import choose, corrected
 from personarec.compare.rows import PERSONA, ROWS, SASREC, SHUFFLED, chosen_rows
 from personarec.compare.words import figure, interval, signed
 from personarec.evaluation.metrics import Scorer, rank_all
 from personarec.evaluation.protocols import Queries
 from personarec.evaluation.sequences import Sequences
+from personarec.retriever.best import best_of_each
 from personarec.retriever.evidence import EVIDENCE
 
 N_ITEMS = 40
@@ -49,7 +50,7 @@ def test_ranks_as_everywhere_and_lists_by_sorting(levels: int) -> None:
 
 def test_a_short_catalogue_leaves_the_rest_of_a_list_empty() -> None:
     seen = Sequences.from_lists([[0, 1], [3]], n_items=4)
-    found = best(np.arange(8, dtype=np.float32).reshape(2, 4), seen, 5)
+    found = best_of_each(np.arange(8, dtype=np.float32).reshape(2, 4), seen, 5)
     assert found.tolist() == [[3, 2, -1, -1, -1], [2, 1, 0, -1, -1]]
 
 

@@ -15,7 +15,7 @@ from kg.store import GraphStore
 from personarec.evaluation.sequences import Sequences
 from personarec.personas.facts import FactModel
 from personarec.recommend.explain import GraphPath, Shown, explain
-from personarec.recommend.ranking import best, scored
+from personarec.retriever.best import best
 from personarec.retriever.linear import LinearConfig, LinearModel
 from personarec.retriever.recommender import Retriever
 from personarec.retriever.sasrec import SasRec, SasRecConfig
@@ -87,7 +87,7 @@ def made(seed: int = 0) -> tuple[Retriever, LargeGraph]:
 
 
 def scores_of(retriever: Retriever, session: list[int]) -> Any:
-    (found,) = scored(retriever, [session], [None])
+    (found,) = retriever.scores([session], [None])
     return found
 
 
