@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from glob import escape
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 
 def partial_path(final: Path) -> Path:
@@ -40,6 +41,16 @@ def written_whole(path: Path) -> Iterator[BinaryIO]:
         partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Write one JSON document, whole or not at all.
+
+    Raises:
+        TypeError: what JSON cannot hold.
+    """
+    with written_whole(path) as file:
+        file.write(json.dumps(content, indent=1, ensure_ascii=False).encode())
 
 
 def remove(path: Path) -> None:

@@ -16,6 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
+from kg.partial import written_whole
+
 RelationKey = tuple[str, str, str]
 """(source node type, relation type, target node type)."""
 
@@ -78,7 +80,7 @@ class HeteroGraph:
         return features
 
     def save(self, path: Path) -> None:
-        """Write one compressed numpy file, by temporary file and rename."""
+        """Write one compressed numpy file, whole or not at all."""
         arrays: dict[str, NDArray[np.generic]] = {
             "nodes": np.array(json.dumps(self.nodes)),
             "relations": np.array(json.dumps(sorted(self.relations))),
@@ -88,9 +90,8 @@ class HeteroGraph:
             arrays[f"indptr{number}"] = matrix.indptr
             arrays[f"indices{number}"] = matrix.indices
             arrays[f"data{number}"] = matrix.data
-        partial = path.with_suffix(".tmp.npz")
-        np.savez_compressed(partial, **arrays)  # type: ignore[arg-type]
-        partial.replace(path)
+        with written_whole(path) as file:
+            np.savez_compressed(file, **arrays)  # type: ignore[arg-type]
 
     @classmethod
     def load(cls, path: Path) -> HeteroGraph:

@@ -143,7 +143,11 @@ def write_personas_of(
 
     latest = home / "personas" / f"{dataset}.latest"
     name = version or (latest.read_text("utf-8") if latest.exists() else None)
-    known = sorted(p.parent.name for p in (home / "personas").glob(f"{dataset}-*/personas.json"))
+    known = sorted(
+        p.parent.name
+        for p in (home / "personas").glob(f"{dataset}-*/personas.json")
+        if p.parent.suffix != ".partial"  # what a killed process left
+    )
     if name not in known:
         raise ChangeSomethingError(
             f"no learned personas {version or ''} of data set {dataset} in {home / 'personas'} "

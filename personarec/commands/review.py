@@ -31,16 +31,14 @@ def write_quarantined(home: Path, dataset: str, data: Path | None, path: Path) -
     import orjson
 
     from kg.ingest.mending import whole_rows
-    from kg.partial import partial_path
+    from kg.partial import written_whole
 
     sources, staged = _staged_sources(home, dataset, data)
     count = 0
-    partial = partial_path(path)
-    with partial.open("wb") as file:
+    with written_whole(path) as file:
         for row in whole_rows(sources, staged):
             file.write(orjson.dumps(row) + b"\n")
             count += 1
-    partial.replace(path)
     return count
 
 

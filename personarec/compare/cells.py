@@ -18,7 +18,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from kg.partial import partial_path, remove, written_whole
+from kg.partial import partial_path, remove, write_json, written_whole
 from personarec.compare.asking import Answers
 
 if TYPE_CHECKING:
@@ -130,9 +130,3 @@ def read_tensors(folder: Path) -> dict[str, NDArray[Any]]:
 
     found: dict[str, NDArray[Any]] = load_file(folder / _TENSORS)
     return found
-
-
-def write_json(path: Path, content: Any) -> None:
-    """Write one JSON document, whole or not at all."""
-    with written_whole(path) as file:
-        file.write(json.dumps(content, indent=1, ensure_ascii=False, default=str).encode())

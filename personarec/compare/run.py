@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from kg.errors import ChangeSomethingError, one_line
+from kg.partial import write_json
 from kg.store import GraphStore
 from personarec.compare.cells import (
     CellResult,
@@ -19,7 +20,6 @@ from personarec.compare.cells import (
     cell_key,
     is_there,
     write_cell,
-    write_json,
 )
 from personarec.compare.checks import Check, run_checks
 from personarec.compare.config import CompareConfig

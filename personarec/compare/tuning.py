@@ -16,7 +16,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from personarec.compare.cells import cell_key, write_json
+from kg.partial import write_json
+from personarec.compare.cells import cell_key
 from personarec.compare.config import CompareConfig
 from personarec.compare.fitted import Fitted
 from personarec.compare.networks import network_config, network_inputs

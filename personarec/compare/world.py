@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import os
-import platform
 from dataclasses import dataclass, replace
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +20,7 @@ from personarec.evaluation.protocols import Protocol, make_protocol
 from personarec.evaluation.sequences import Sequences
 from personarec.retriever.popularity import item_counts
 from personarec.training.data import GraphData, fact_matrix, read_data
+from personarec.training.environment import environment
 
 SERIES = frozenset({"IN_SERIES", "PREVIOUS_WORK", "SUBSEQUENT_WORK"})
 
@@ -77,15 +75,9 @@ def read_world(
     config = config.model_copy(update={"split": protocol.name})
     data = replace(data, split=protocol.split)
     out = out or home / "compare" / f"{dataset}-{protocol.name}{'-refit' if config.refit else ''}"
-    environment = {
-        "personarec": version("personarec"),
-        "python": platform.python_version(),
-        "platform": platform.platform(),
-        "processors": os.cpu_count(),
-        "libraries": {n: version(n) for n in ("numpy", "scipy", "torch", "polars")},
-        "graph": store.engine,
-    }
-    return World(data, protocol, config, out, data.content_hash(), links, environment, left_out)
+    return World(
+        data, protocol, config, out, data.content_hash(), links, environment(store.engine), left_out
+    )
 
 
 def _protocol(config: CompareConfig, data: GraphData) -> Protocol:

@@ -8,12 +8,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
-from scipy import linalg
 from scipy.sparse import csr_array
 
-from kg.errors import ChangeSomethingError
 from personarec.personas.encoder import incidence
 from personarec.personas.facts import FactModel
+from personarec.personas.item_regression import item_regression, refuse_too_many
 from personarec.retriever.item_matrix import scored, strongest
 
 if TYPE_CHECKING:
@@ -56,19 +55,17 @@ class LinearModel:
     @classmethod
     def fit(cls, data: EvidenceData, config: LinearConfig) -> LinearModel:
         """Solve it; raises ChangeSomethingError for a catalogue too large."""
-        n = data.sequences.n_items
-        if n > config.max_items:
-            raise ChangeSomethingError(
-                f"linear: {n} items would take about {12 * n * n / 2**30:.0f} GiB; at most "
-                f"{config.max_items} are allowed (max_items); leave linear out"
-            )
+        refuse_too_many(data.sequences.n_items, config.max_items, "linear", "leave linear out")
         known = incidence(data.sequences)
         gram = csr_array(known.T @ known)
         if config.fact_rows:
             facts = FactModel.from_matrix(data.facts).items
             gram = csr_array(gram + np.float32(config.fact_rows) * (facts @ facts.T))
         return cls(
-            strongest(closed_form(gram.toarray(), config.regularisation), config.keep), config
+            strongest(
+                item_regression(gram.toarray(), config.regularisation, "linear"), config.keep
+            ),
+            config,
         )
 
     def arrays(self) -> Arrays:
@@ -83,29 +80,3 @@ class LinearModel:
     def score(self, sessions: Sequences) -> NDArray[np.float32]:
         """float32, shape (b, n_items)."""
         return scored(sessions.recency(self.config.age_decay), self.matrix)
-
-
-def closed_form(gram: NDArray[np.float32], regularisation: float) -> NDArray[np.float32]:
-    """B of the ridge regression of each item on all others: float32, diagonal 0.
-
-    Args:
-        gram: float32, shape (n, n), symmetric; overwritten.
-        regularisation: λ.
-
-    Raises:
-        ChangeSomethingError: gram + λI has no inverse in single precision.
-    """
-    gram[np.diag_indices(len(gram))] += regularisation
-    # In place from here on: each copy is n² numbers. LAPACK reads columns, and the transpose of
-    # a symmetric matrix is the matrix itself, laid out that way.
-    factor, failed = linalg.lapack.spotrf(gram.T, lower=1, overwrite_a=1)
-    inverse, failed_too = linalg.lapack.spotri(factor, lower=1, overwrite_c=1)
-    if failed or failed_too:
-        raise ChangeSomethingError(
-            f"linear: XᵀX + {regularisation:g} I has no inverse; raise regularisation"
-        )
-    lower = np.tril(inverse, -1)
-    diagonal = inverse.diagonal().copy()
-    full: NDArray[np.float32] = lower + lower.T
-    full /= -diagonal
-    return full

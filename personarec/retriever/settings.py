@@ -14,6 +14,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from kg.errors import ChangeSomethingError
+from kg.partial import written_whole
 from personarec.retriever.sasrec import SasRecConfig
 from personarec.retriever.training import TrainingOptions
 
@@ -59,9 +60,8 @@ def write_settings(path: Path, settings: Settings, comment: str) -> None:
     """Write what differs from the defaults, under a comment that says how it was found."""
     document: dict[str, Any] = settings.model_dump(mode="json", exclude_defaults=True)
     lines = "".join(f"# {line}\n" for line in comment.splitlines())
-    partial = path.with_suffix(".tmp")
-    partial.write_text(lines + yaml.safe_dump(document, sort_keys=False), encoding="utf-8")
-    partial.replace(path)
+    with written_whole(path) as file:
+        file.write((lines + yaml.safe_dump(document, sort_keys=False)).encode())
 
 
 def _parsed(text: str, name: str) -> Settings:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import shutil
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -16,6 +15,7 @@ from scipy import sparse
 
 from kg.errors import ChangeSomethingError
 from kg.ingest.stage import Progress
+from kg.partial import partial_path, remove
 from kg.store import GraphStore
 from kg.views import read_users
 from kg.views.personas import (
@@ -229,9 +229,10 @@ def save_learned(folder: Path, learned: Learned, config: TrainConfig) -> None:
     import polars as pl
     from safetensors.numpy import save_file
 
-    partial = folder.with_name(folder.name + ".tmp")
-    shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir(parents=True)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    partial = partial_path(folder)
+    remove(partial)
+    partial.mkdir()
     found = learned.prototypes
     document = {
         "format": PERSONA_FORMAT,
@@ -250,7 +251,7 @@ def save_learned(folder: Path, learned: Learned, config: TrainConfig) -> None:
     )
     rows = [asdict(p) for p in learned.preferences]
     pl.DataFrame(rows, schema=_PREFERENCE).write_parquet(partial / "preferences.parquet")
-    shutil.rmtree(folder, ignore_errors=True)
+    remove(folder)
     partial.rename(folder)
 
 

@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import platform
 from collections.abc import Callable
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +13,7 @@ import numpy as np
 import polars as pl
 
 from kg.ingest.stage import Progress
+from kg.partial import write_json, written_whole
 from kg.store import GraphStore
 from kg.views import read_transitions
 from kg.views.transitions import write_transitions
@@ -24,6 +22,7 @@ from personarec.retriever.recommender import Retriever
 from personarec.retriever.transitions import transition_counts
 from personarec.training.config import TrainConfig, without_token
 from personarec.training.data import GraphData, fact_model, read_data
+from personarec.training.environment import environment
 from personarec.training.jobs import run_jobs
 from personarec.training.persona_versions import compute_personas, store_personas
 from personarec.training.report import Results, metrics_document
@@ -117,8 +116,11 @@ def train_data_set(
         check_phase(data, choose, early_counts, refit=False)
 
     folder.mkdir(parents=True, exist_ok=True)
-    _write_json(folder / "config.json", {"dataset": dataset} | config.model_dump(mode="json"))
-    _write_json(folder / "environment.json", _environment(store, data, model.id))
+    write_json(folder / "config.json", {"dataset": dataset} | config.model_dump(mode="json"))
+    write_json(
+        folder / "environment.json",
+        environment(store.engine) | {"dataHash": data.content_hash(), "personaModel": model.id},
+    )
     jobs = run_jobs(Inputs(data, choose, report, config), workers, say)
     results: Results = {
         row: {seed: jobs[seed, name].rows[row] for seed in config.seeds}
@@ -129,7 +131,7 @@ def train_data_set(
     _write_ranks(folder / "ranks.parquet", data, results)
     _save_checkpoint(folder / "checkpoint", data, report, jobs[config.seeds[0], BASE])
     metrics = metrics_document(dataset, config, data, results)
-    _write_json(finished, metrics)
+    write_json(finished, metrics)
     _point_to(home, dataset, folder)
     return Run(folder, metrics, True)
 
@@ -153,20 +155,7 @@ def _point_to(home: Path, dataset: str, folder: Path) -> None:
     pointer = home / "runs" / f"{dataset}.latest.json"
     content = {"dataset": dataset, "run": folder.name}
     if not pointer.exists() or json.loads(pointer.read_text("utf-8")) != content:
-        _write_json(pointer, content)
-
-
-def _environment(store: GraphStore, data: GraphData, model: str) -> dict[str, Any]:
-    return {
-        "personarec": version("personarec"),
-        "python": platform.python_version(),
-        "platform": platform.platform(),
-        "processors": os.cpu_count(),
-        "libraries": {n: version(n) for n in ("numpy", "scipy", "torch", "neo4j", "polars")},
-        "graph": store.engine,
-        "dataHash": data.content_hash(),
-        "personaModel": model,
-    }
+        write_json(pointer, content)
 
 
 def _write_ranks(path: Path, data: GraphData, results: Results) -> None:
@@ -179,9 +168,8 @@ def _write_ranks(path: Path, data: GraphData, results: Results) -> None:
             items = [data.catalogue.ids[i] for i in data.split.test[who]]
             frame = pl.DataFrame({"user": users[who], "item": items, "rank": found.ranking.ranks})
             frames.append(frame.with_columns(row=pl.lit(row), seed=pl.lit(seed, pl.Int64)))
-    partial = path.with_suffix(".tmp")
-    pl.concat(frames).write_parquet(partial)
-    partial.replace(path)
+    with written_whole(path) as file:
+        pl.concat(frames).write_parquet(file)
 
 
 def _save_checkpoint(path: Path, data: GraphData, phase: Phase, base: JobResult) -> None:
@@ -196,12 +184,3 @@ def _save_checkpoint(path: Path, data: GraphData, phase: Phase, base: JobResult)
         cold=phase.cold,
         fact_keys=tuple(f"{c.relation} {c.entity}" for c in data.fact_columns),
     ).save(path)
-
-
-def _write_json(path: Path, content: Any) -> None:
-    partial = path.with_suffix(".tmp")
-    with partial.open("w", encoding="utf-8") as file:
-        json.dump(content, file, indent=1)
-        file.flush()
-        os.fsync(file.fileno())
-    partial.replace(path)

@@ -353,6 +353,10 @@ def test_what_cannot_be_is_refused_in_one_line(graph: GraphAddress, tmp_path: Pa
     first = ok(graph, *train, "svd", "--dim", "4")
     again = ok(graph, *train, "svd", "--dim", "4")
     assert (again["version"], first["fresh"], again["fresh"]) == (first["version"], True, False)
+    half = graph.home / "personas" / f"{first['version']}.1.partial"
+    half.mkdir()
+    (half / "personas.json").touch()  # as a killed process leaves it
+    assert f"(there: {first['version']})" in refused(graph, "personas", "write", half.name)
     with graph.connect() as store:
         ingest(store, write_small(tmp_path / "more", users=13), graph.home, quiet)
     assert "other users than those" in refused(graph, "personas", "write")

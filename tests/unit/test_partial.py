@@ -7,7 +7,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-from kg.partial import partial_path, remove
+import pytest
+
+from kg.partial import partial_path, remove, write_json
 
 
 def test_what_a_killed_process_left_is_removed_and_nothing_else(tmp_path: Path) -> None:
@@ -33,3 +35,13 @@ def test_folders_too(tmp_path: Path) -> None:
     remove(folder)
     remove(folder)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_document_that_json_cannot_hold_leaves_the_one_before(tmp_path: Path) -> None:
+    path = tmp_path / "sub" / "a.json"
+    write_json(path, {"a": "ä"})
+    before = path.read_bytes()
+    with pytest.raises(TypeError):
+        write_json(path, {"a": path})
+    assert path.read_bytes() == before
+    assert list(path.parent.iterdir()) == [path]

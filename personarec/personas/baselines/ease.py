@@ -7,12 +7,11 @@ from typing import ClassVar
 
 import numpy as np
 from pydantic import Field
-from scipy import linalg
 from sklearn.utils.extmath import randomized_svd
 
-from kg.errors import ChangeSomethingError
 from personarec.evaluation.sequences import Sequences
 from personarec.personas.encoder import DensePersonas, Encoder, Matrix, TrainingData, incidence
+from personarec.personas.item_regression import item_regression, refuse_too_many
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,25 +44,8 @@ class EaseEncoder(Encoder):
     def fit(self, data: TrainingData) -> DensePersonas:
         """See :class:`Encoder`."""
         matrix, n = data.matrix(), data.sequences.n_items
-        if n > self.max_items:
-            raise ChangeSomethingError(
-                f"ease: {n} items would take about {12 * n * n / 2**30:.0f} GiB; at most "
-                f"{self.max_items} are allowed (max_items); use svd"
-            )
-        gram = (matrix.T @ matrix).toarray()
-        gram[np.diag_indices(n)] += self.regularisation
-        # In place from here on: each copy is n² numbers. LAPACK reads columns, and the transpose of
-        # a symmetric matrix is the matrix itself, laid out that way.
-        factor, failed = linalg.lapack.spotrf(gram.T, lower=1, overwrite_a=1)
-        inverse, failed_too = linalg.lapack.spotri(factor, lower=1, overwrite_c=1)
-        if failed or failed_too:
-            raise ChangeSomethingError(
-                f"ease: XᵀX + {self.regularisation:g} I has no inverse; raise regularisation"
-            )
-        lower = np.tril(inverse, -1)
-        diagonal = inverse.diagonal().copy()
-        full = lower + lower.T
-        full /= -diagonal
+        refuse_too_many(n, self.max_items, "ease", "use svd")
+        full = item_regression((matrix.T @ matrix).toarray(), self.regularisation, "ease")
         size = min(self.dim, n - 1)
         u, s, vt = randomized_svd(full, size, n_iter=4, random_state=self.seed)
         root = np.sqrt(s)

@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import json
 import multiprocessing
-import os
 import pickle
 import re
 import resource
@@ -24,7 +23,7 @@ from typing import Any, Literal
 import polars as pl
 
 from kg.errors import TryAgainError
-from kg.partial import partial_path
+from kg.partial import write_json, written_whole
 from personarec.personas.comparison.alone import measure_alone
 from personarec.personas.comparison.strangers import measure_strangers
 from personarec.training.data import GraphData
@@ -142,13 +141,6 @@ def _make(folder: Path, source: Path, cell: Cell, answer: Any) -> None:
 def write_cell(folder: Path, cell: Cell, found: dict[str, Any], ranks: pl.DataFrame) -> None:
     """Both files by rename, the JSON last."""
     path = folder / f"{cell.stem}.parquet"
-    partial = partial_path(path)
-    ranks.write_parquet(partial)
-    partial.replace(path)
-    path = path.with_suffix(".json")
-    partial = partial_path(path)
-    with partial.open("w", encoding="utf-8") as file:
-        json.dump(found, file, indent=1)
-        file.flush()
-        os.fsync(file.fileno())
-    partial.replace(path)
+    with written_whole(path) as file:
+        ranks.write_parquet(file)
+    write_json(path.with_suffix(".json"), found)
