@@ -133,16 +133,16 @@ def _open(graph: str | None, home: Path) -> Iterator[GraphStore]:
 def _loaded(store: GraphStore, dataset: str | None) -> str:
     """Name of a data set in the graph; the only one there when none is given."""
     from kg.errors import ChangeSomethingError
-    from kg.ingest import data_sets, require_data_set
+    from kg.ingest import loaded_names, require_data_set
     from personarec.datasets.manifest import name_of
 
     if dataset:
         return str(require_data_set(store, name_of(dataset))["id"])
-    names = [d["id"] for d in data_sets(store) if d["domain"]]
+    names = loaded_names(store)
     if len(names) != 1:
         known = ", ".join(names) or "none yet"
         raise ChangeSomethingError(f"say which data set with --dataset (in the graph: {known})")
-    return str(names[0])
+    return names[0]
 
 
 # -- commands --------------------------------------------------------------------------------------
@@ -390,9 +390,9 @@ def query(
     """Run a Cypher query that reads."""
     from kg.store.query import read_only_query
     from personarec import console
-    from personarec.commands.graph import parse_parameters
+    from personarec.commands.named_values import named_values
 
-    parameters = parse_parameters(param)
+    parameters = named_values(param, "--param")
     with _open(graph, home) as store:
         columns, rows = read_only_query(store, text, parameters, limit)
     if as_json:

@@ -4,6 +4,11 @@ Each message is one line that says what, where and what to do next; the command 
 is. A programming error is never one of these.
 """
 
+from __future__ import annotations
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
 
 class PersonarecError(Exception):
     """Base of every error that a user can act on."""
@@ -15,6 +20,12 @@ class TryAgainError(PersonarecError):
 
 class ChangeSomethingError(PersonarecError):
     """The same call will fail again until the user changes input, settings or permissions."""
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """``; did you mean X?`` with the nearest of the names; empty where none is near."""
+    near = get_close_matches(name, list(known), 1)
+    return f"; did you mean {near[0]}?" if near else ""
 
 
 def one_line(error: BaseException, limit: int = 200) -> str:

@@ -9,7 +9,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from kg.errors import PersonarecError, one_line
-from kg.ingest import data_sets
+from kg.ingest import loaded_names
 from kg.store import connect, statement
 
 OLDEST_NEO4J = (5, 26)
@@ -66,11 +66,10 @@ def _graph(graph: str | None, home: Path) -> list[Check]:
     try:
         with connect(graph, home) as store:
             (name, versions, edition), *_ = store.read(statement("server_version"))
-            loaded = [str(d["id"]) for d in data_sets(store) if d["domain"]]
             return [
                 ("graph", "ok", f"{store.address}, database {store.database}"),
                 _engine(store.engine, name, versions[0], edition),
-                ("data sets", "ok", ", ".join(loaded) or "none yet"),
+                ("data sets", "ok", ", ".join(loaded_names(store)) or "none yet"),
             ]
     except PersonarecError as error:
         return [("graph", "failed", one_line(error))]

@@ -21,13 +21,17 @@ def data_sets(store: GraphStore) -> list[dict[str, Any]]:
     return [dict(zip(columns, row, strict=True)) for row in store.read(statement("data_sets"))]
 
 
+def loaded_names(store: GraphStore) -> list[str]:
+    """Names of the data sets that were loaded."""
+    return [str(d["id"]) for d in data_sets(store) if d["domain"]]
+
+
 def require_data_set(store: GraphStore, name: str) -> dict[str, Any]:
     """The data set of a name. Raises ChangeSomethingError when it is not in the graph."""
-    found = data_sets(store)
-    for data_set in found:
+    for data_set in data_sets(store):
         if data_set["id"] == name and data_set["domain"]:
             return data_set
-    known = ", ".join(d["id"] for d in found if d["domain"]) or "none yet"
+    known = ", ".join(loaded_names(store)) or "none yet"
     raise ChangeSomethingError(
         f"data set {name!r} is not in the graph of the {store.address} (there: {known}); "
         f"run personarec kg ingest --dataset {name} first"

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from kg.ingest import data_sets
+from kg.ingest import loaded_names
 from kg.store import GraphStore
 from personarec.commands.ingest import Wanted, ingest_data_set
 from personarec.console import out as console
@@ -91,7 +91,7 @@ def compare_data_set(
     from personarec.compare.run import compare, save_document
 
     name = name_of(dataset)
-    if name not in [d["id"] for d in data_sets(store) if d["domain"]]:
+    if name not in loaded_names(store):
         say(f"ingesting {dataset}")
         ingest_data_set(store, Wanted(dataset, data=data), home)
     done = compare(store, name, config, home, say, out=out, workers=workers)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -72,20 +70,6 @@ def print_stats(found: dict[str, Any]) -> None:
     if found["loads"]:
         columns = tuple(found["loads"][0])
         print_table("loads", columns, [tuple(load.values()) for load in found["loads"]])
-
-
-def parse_parameters(given: Sequence[str]) -> dict[str, object]:
-    """``NAME=JSON`` as parameters; a value that is no JSON is a text."""
-    parameters: dict[str, object] = {}
-    for entry in given:
-        name, equals, value = entry.partition("=")
-        if not equals or not name.isidentifier():
-            raise ChangeSomethingError(f"--param must be NAME=VALUE, not {entry[:50]!r}")
-        try:
-            parameters[name] = json.loads(value)
-        except json.JSONDecodeError:
-            parameters[name] = value
-    return parameters
 
 
 def schema_document() -> dict[str, Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -27,6 +26,7 @@ from kg.views.prototypes import (
     read_prototypes,
     readers_of_prototype,
 )
+from personarec.commands.named_values import named_values
 from personarec.console import out, print_table, progress_bar, say
 
 if TYPE_CHECKING:
@@ -64,19 +64,10 @@ def with_encoder(
     """
     from personarec.training.persona_versions import encoder_of
 
-    given: dict[str, Any] = {"dim": dim or DIMENSIONS}
-    for entry in settings:
-        name, equals, value = entry.partition("=")
-        if not equals or not name.isidentifier():
-            raise ChangeSomethingError(f"--set must be NAME=VALUE, not {entry[:50]!r}")
-        try:
-            given[name] = json.loads(value)
-        except json.JSONDecodeError:
-            given[name] = value
     changed = config.model_copy(
         update={
             "encoder": encoder or config.encoder,
-            "encoder_settings": given,
+            "encoder_settings": {"dim": dim or DIMENSIONS} | named_values(settings, "--set"),
             "prototypes": config.prototypes.model_copy(update={"number": prototypes}),
         }
     )

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kg.errors import ChangeSomethingError
-from kg.ingest import data_sets
+from kg.ingest import loaded_names
 from kg.store import GraphStore
 from personarec.commands.ingest import Wanted, ingest_data_set
 from personarec.commands.recommend import RecommendOutcome, print_recommended, recommend_for
@@ -75,7 +75,7 @@ def train_whole_way(
 
     name = name_of(dataset)
     created = changed = 0
-    if not _is_source(dataset) and name in _names(store):
+    if not _is_source(dataset) and name in loaded_names(store):
         say(f"data set {name} is in the graph already; its files are not looked at")
     else:
         say(f"ingesting {dataset}")
@@ -85,10 +85,6 @@ def train_whole_way(
         run = train_data_set(store, name, config, home, progress, say, workers=workers, force=force)
     example = recommend_for(store, home, name, _example_user(store, name), None, 3, explained=True)
     return TrainOutcome(run.metrics, run.folder, run.fresh, created, changed, example)
-
-
-def _names(store: GraphStore) -> list[str]:
-    return [d["id"] for d in data_sets(store) if d["domain"]]
 
 
 def _is_source(dataset: str) -> bool:

@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 from personarec.compare.asking import Answers
 from personarec.compare.cells import read_answers, read_metrics
 from personarec.compare.rows import PAPER, ROWS, SASREC, TRAINED, Row
-from personarec.compare.run import CUTOFFS, METRICS, Finished
+from personarec.compare.run import CUTOFFS, Finished
 from personarec.compare.world import World, item_knowledge
 from personarec.evaluation.beyond_accuracy import list_quality
 from personarec.evaluation.error_analysis import KINDS, misses
-from personarec.evaluation.metrics import hit_rate, ndcg
+from personarec.evaluation.metrics import METRICS, hit_rate, ndcg
 from personarec.evaluation.protocols import UNSEEN_USERS
 from personarec.evaluation.significance import bootstrap_together, holm, mcnemar
 from personarec.evaluation.slices import Slicing, slicings

@@ -8,10 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
 from typing import Literal
 
-from kg.errors import ChangeSomethingError
+from kg.errors import ChangeSomethingError, did_you_mean
 
 Kind = Literal["evidence", "network", "late", "rerank"]
 Fusion = Literal["token", "rows", "add", "norms"]
@@ -403,11 +402,8 @@ def chosen_rows(names: Sequence[str]) -> list[Row]:
     wanted = set(names) if names else set(ROWS)
     for name in names:
         if name not in ROWS:
-            hint = get_close_matches(name, list(ROWS), 1)
             raise ChangeSomethingError(
-                f"no row {name!r}"
-                + (f"; did you mean {hint[0]!r}?" if hint else "")
-                + f" There are: {', '.join(ROWS)}"
+                f"no row {name!r}{did_you_mean(name, ROWS) or '.'} There are: {', '.join(ROWS)}"
             )
     while more := {ROWS[n].base for n in wanted} - wanted - {None}:
         wanted |= {str(name) for name in more}

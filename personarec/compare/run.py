@@ -29,15 +29,12 @@ from personarec.compare.settings import Settings
 from personarec.compare.tuning import settings_of, tunable, tune_row
 from personarec.compare.work import STEPS, make_cell
 from personarec.compare.world import World, read_world
-from personarec.evaluation.metrics import hit_rate, mrr, ndcg
+from personarec.evaluation.metrics import METRICS
 from personarec.evaluation.protocols import UNSEEN_USERS
-from personarec.training.processes import side_by_side
+from personarec.training.processes import default_workers, side_by_side
 
 Say = Callable[[str], None]
-METRICS = {"HR": hit_rate, "NDCG": ndcg, "MRR": mrr}
 CUTOFFS = (10, 20, 100)
-SMALL = 50_000
-"""Fewer interactions train faster than a process starts."""
 
 
 @dataclass(frozen=True)
@@ -143,7 +140,7 @@ def compare_world(world: World, say: Say, *, workers: int | None = None) -> Fini
     world.out.mkdir(parents=True, exist_ok=True)
     absent = _absent(rows, world)
     rows = [row for row in rows if row.name not in absent]
-    workers = _workers(workers, world)
+    workers = workers or default_workers(len(world.data.interactions))
     found = _tuned(world, rows, absent, workers, say)
     cells, made = _all_cells(Bench(world, found), rows, absent, workers, say)
     rows = [row for row in rows if row.name not in absent]
@@ -161,14 +158,6 @@ def _absent(rows: list[Row], world: World) -> dict[str, str]:
         if reason:
             absent[row.name] = reason
     return absent
-
-
-def _workers(workers: int | None, world: World) -> int:
-    import os
-
-    if workers is None:
-        workers = 1 if len(world.data.interactions) < SMALL else os.cpu_count() or 1
-    return workers
 
 
 def _tuned(

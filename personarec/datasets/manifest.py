@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 from dataclasses import replace
-from difflib import get_close_matches
 from importlib.resources import as_file, files
 from pathlib import Path
 from typing import Any, Literal
@@ -13,7 +12,7 @@ from typing import Any, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
-from kg.errors import ChangeSomethingError
+from kg.errors import ChangeSomethingError, did_you_mean
 from kg.ingest import DataSetSources, Source
 from kg.loaders import LOADERS, loader
 from kg.schema import fact_relation
@@ -113,10 +112,9 @@ def _resolve(dataset: str, data: Path | None, also: bool) -> DataSetSources:
         return from_folder(path, data, also)
     if path.is_file():
         return from_manifest(path, data, also)
-    hint = get_close_matches(dataset, builtin_names(), 1)
     raise ChangeSomethingError(
         f"no data set {dataset!r}: neither built in ({', '.join(builtin_names())}), nor a folder, "
-        "nor a manifest file" + (f"; did you mean {hint[0]}?" if hint else "")
+        f"nor a manifest file{did_you_mean(dataset, builtin_names())}"
     )
 
 
@@ -245,7 +243,6 @@ def _first_problem(error: ValidationError | TypeError) -> str:
     where = ".".join(str(part) for part in problem["loc"])
     if problem["type"] == "extra_forbidden":
         fields = SourceEntry.model_fields if len(problem["loc"]) > 1 else Manifest.model_fields
-        close = get_close_matches(str(problem["loc"][-1]), list(fields), 1)
-        hint = f"did you mean {close[0]}?" if close else f"there are: {', '.join(fields)}"
-        return f"unknown option {where}; {hint}"
+        hint = did_you_mean(str(problem["loc"][-1]), fields)
+        return f"unknown option {where}" + (hint or f"; there are: {', '.join(fields)}")
     return f"{where}: {problem['msg'].removeprefix('Value error, ')}"

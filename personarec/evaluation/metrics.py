@@ -118,3 +118,9 @@ def mrr(ranks: NDArray[np.float64], k: int | None = None) -> NDArray[np.float64]
     """1 / rank, 0 beyond k if given."""
     reciprocal = 1.0 / ranks
     return reciprocal if k is None else np.where(ranks <= k, reciprocal, 0.0)
+
+
+METRICS: dict[str, Callable[[NDArray[np.float64], int], NDArray[np.float64]]] = {
+    "HR": hit_rate, "NDCG": ndcg, "MRR": mrr,
+}  # fmt: skip
+"""The metrics of every table, by name: (ranks, k) -> by user."""

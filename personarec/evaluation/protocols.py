@@ -8,13 +8,12 @@ asks for items of users that training never saw, after so many items: anonymous 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from kg.errors import ChangeSomethingError
+from kg.errors import ChangeSomethingError, did_you_mean
 from personarec.evaluation.sequences import Sequences
 from personarec.evaluation.splits import Split, leave_one_out
 
@@ -89,10 +88,8 @@ def make_protocol(name: str, interactions: Interactions) -> Protocol:
 def require_protocol(name: str) -> None:
     """Refuse a split that there is not. Raises ChangeSomethingError, which names the nearest."""
     if name not in PROTOCOLS:
-        hint = get_close_matches(name, PROTOCOLS, 1)
         raise ChangeSomethingError(
-            f"no split {name!r}; there are: {', '.join(PROTOCOLS)}"
-            + (f"; did you mean {hint[0]}?" if hint else "")
+            f"no split {name!r}; there are: {', '.join(PROTOCOLS)}{did_you_mean(name, PROTOCOLS)}"
         )
 
 

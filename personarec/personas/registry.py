@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from difflib import get_close_matches
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from kg.errors import ChangeSomethingError, one_line
+from kg.errors import ChangeSomethingError, did_you_mean, one_line
 
 if TYPE_CHECKING:
     from personarec.personas.encoder import Encoder
@@ -52,10 +51,8 @@ def make_encoder(name: str, **settings: Any) -> Encoder:
 
 def _class(name: str, known: dict[str, str], what: str) -> type[Encoder]:
     if name not in known:
-        hint = get_close_matches(name, list(known), 1)
         raise ChangeSomethingError(
-            f"no persona {what} {name!r}; there are: {', '.join(known)}"
-            + (f"; did you mean {hint[0]}?" if hint else "")
+            f"no persona {what} {name!r}; there are: {', '.join(known)}{did_you_mean(name, known)}"
         )
     module, _, attribute = known[name].partition(":")
     found: type[Encoder] = getattr(import_module(f"personarec.personas.{module}"), attribute)
@@ -70,8 +67,8 @@ def _build(kind: type[Encoder], name: str, settings: dict[str, Any]) -> Encoder:
     except ValidationError as error:
         wrong = error.errors()[0]
         where = ".".join(str(part) for part in wrong["loc"])
-        hint = get_close_matches(where, list(kind.model_fields), 1)
-        meant = f"; did you mean {hint[0]}?" if wrong["type"] == "extra_forbidden" and hint else ""
+        unknown = wrong["type"] == "extra_forbidden"
+        meant = did_you_mean(where, kind.model_fields) if unknown else ""
         raise ChangeSomethingError(
             f"encoder {name}: setting {where!r}: {one_line(Exception(wrong['msg']))}; there are: "
             f"{', '.join(kind.model_fields)}{meant}"

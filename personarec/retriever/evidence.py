@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
 import numpy as np
@@ -16,7 +15,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ValidationError
 from scipy.sparse import csr_array
 
-from kg.errors import ChangeSomethingError, one_line
+from kg.errors import ChangeSomethingError, did_you_mean, one_line
 from personarec.personas.facts import FactConfig, FactModel
 from personarec.retriever.fact_regression import FactRegressionConfig, FactRegressionModel
 from personarec.retriever.linear import LinearConfig, LinearModel
@@ -177,9 +176,7 @@ def restore_evidence(
 
 def _known(name: str) -> tuple[type[FittedEvidence], BaseModel]:
     if name not in EVIDENCE:
-        hint = get_close_matches(name, list(EVIDENCE), 1)
         raise ChangeSomethingError(
-            f"no evidence {name!r}; there are: {', '.join(EVIDENCE)}"
-            + (f"; did you mean {hint[0]}?" if hint else "")
+            f"no evidence {name!r}; there are: {', '.join(EVIDENCE)}{did_you_mean(name, EVIDENCE)}"
         )
     return EVIDENCE[name]

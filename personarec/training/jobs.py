@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 
-from personarec.training.processes import side_by_side
+from personarec.training.processes import default_workers, side_by_side
 from personarec.training.table import Inputs, JobResult, Say, job_names, run_job
-
-SMALL = 50_000
-"""Fewer interactions train faster than a process starts."""
 
 Job = tuple[int, str]
 """(seed, name of the job)."""
@@ -26,9 +22,7 @@ def run_jobs(inputs: Inputs, workers: int | None, say: Say) -> dict[Job, JobResu
         say: called with a line of progress.
     """
     jobs = [(seed, name) for seed in inputs.config.seeds for name in job_names(inputs.config)]
-    if workers is None:
-        workers = 1 if len(inputs.data.interactions) < SMALL else os.cpu_count() or 1
-    workers = min(workers, len(jobs))
+    workers = min(workers or default_workers(len(inputs.data.interactions)), len(jobs))
     say(f"training {len(jobs)} models, {workers} at a time")
     run = (
         _in_turn(inputs, jobs, say)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
@@ -10,9 +11,16 @@ from typing import Any, TypeVar
 
 from kg.errors import TryAgainError
 
+SMALL = 50_000
+"""Fewer interactions train faster than a process starts."""
 Job = TypeVar("Job")
 Result = TypeVar("Result")
 Shared = TypeVar("Shared")
+
+
+def default_workers(interactions: int) -> int:
+    """Processes to train in: one for small data, else one for each processor."""
+    return 1 if interactions < SMALL else os.cpu_count() or 1
 
 
 def side_by_side(

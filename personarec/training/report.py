@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from personarec.evaluation.metrics import hit_rate, mrr, ndcg
+from personarec.evaluation.metrics import METRICS, hit_rate, ndcg
 from personarec.evaluation.significance import paired_bootstrap
 
 if TYPE_CHECKING:
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 Results = dict["Row", dict[int, "RowResult"]]
 """Row -> seed -> result."""
 
-METRICS = {"HR": hit_rate, "NDCG": ndcg, "MRR": mrr}
 CUTOFFS = (10, 100)
 COLUMNS = tuple(f"{m}@{k}" for k in CUTOFFS for m in METRICS)
 COMPARISONS = (

@@ -1,4 +1,4 @@
-"""Every query of docs/cypher-recipes.md, run on both engines, with equal rows.
+"""Every query of personarec/web/page/recipes.md, run on both engines, with equal rows.
 
 The graph is the demo data set with two persona versions and its transitions, and beside it a small
 one with planted faults for the recipes that look for faults.
@@ -29,7 +29,7 @@ from personarec.training.config import TrainConfig
 from personarec.training.data import read_data
 from personarec.training.persona_versions import store_personas
 
-PAGE = Path(__file__).resolve().parents[2] / "docs" / "cypher-recipes.md"
+PAGE = Path(__file__).resolve().parents[2] / "personarec" / "web" / "page" / "recipes.md"
 MOST_ROWS = 1000
 
 

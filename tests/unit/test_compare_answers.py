@@ -86,7 +86,7 @@ def test_a_row_comes_with_what_it_builds_on() -> None:
 
 
 def test_an_unknown_row_names_the_nearest() -> None:
-    with pytest.raises(ChangeSomethingError, match="no row 'everythin'; did you mean 'everything'"):
+    with pytest.raises(ChangeSomethingError, match="no row 'everythin'; did you mean everything"):
         chosen_rows(["everythin"])
 
 

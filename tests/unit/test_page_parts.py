@@ -86,10 +86,8 @@ def test_an_address_of_another_host_is_seen() -> None:
 # -- recipes ---------------------------------------------------------------------------------------
 
 
-def test_the_installed_recipes_are_those_of_the_documentation() -> None:
-    documented = (ROOT / "docs" / "cypher-recipes.md").read_text("utf-8")
-    copy = STATIC.parent / "recipes.md"
-    assert copy.read_text("utf-8") == documented, f"cp docs/cypher-recipes.md {copy}"
+def test_every_documented_recipe_is_listed() -> None:
+    documented = (STATIC.parent / "recipes.md").read_text("utf-8")
     recipes = read_recipes()
     assert len(recipes) == documented.count("```cypher") > 20
     assert len({r.section for r in recipes}) > 3

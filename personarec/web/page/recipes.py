@@ -1,8 +1,4 @@
-"""The Cypher recipes of the documentation, as the page lists them.
-
-``recipes.md`` beside this file is a copy of ``docs/cypher-recipes.md``, so that an installed
-package has it; a test holds the two equal.
-"""
+"""The Cypher recipes of ``recipes.md``, as the page lists them."""
 
 from __future__ import annotations
 
