@@ -55,7 +55,7 @@ def test_twice_and_with_one_more_row(loaded: GraphAddress, tmp_path: Path) -> No
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        (("--rows", "sasrek"), "no row 'sasrek'; did you mean 'sasrec'"),
+        (("--rows", "sasrek"), "no row 'sasrek'; did you mean sasrec"),
         (("--split", "leave-one-in"), "no split 'leave-one-in'.*did you mean leave-one-out"),
         (("--encoder", "hdg"), "no persona encoder 'hdg'.*did you mean hdgi"),
         (("--split", "global-temporal"), "needs the times of interactions"),
