@@ -6,12 +6,14 @@ demo:
 	@scripts/setup-env.sh demo
 	@.venv/bin/personarec train --dataset demo
 
+# In two processes of one thread each; all tests of the one Neo4j are in one of them.
+PYTEST_ARGS = -n 2 --dist loadgroup
 test:
 	@scripts/setup-env.sh test
 	@$(MAKE) --no-print-directory lint
 	@scripts/setup-test-services.sh
 	@scripts/setup-browser.sh
-	@status=0; .venv/bin/pytest $(PYTEST_ARGS) || status=$$?; \
+	@status=0; OMP_NUM_THREADS=1 .venv/bin/pytest $(PYTEST_ARGS) || status=$$?; \
 	  scripts/stop-test-services.sh; exit $$status
 
 slow: PYTEST_ARGS = -m slow

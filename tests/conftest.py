@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 from services.neo4j_server import (
@@ -56,6 +57,50 @@ def neo4j(pytestconfig: pytest.Config) -> Iterator[Neo4jServer]:
         lost = [reason for reason in server.passed_over if not reason.startswith("environment:")]
         pytestconfig.stash[NEO4J_REACHED] = "\n  passed over: ".join([line, *lost])
         yield server
+
+
+# -- side by side in two processes (pytest-xdist) --------------------------------------------------
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """All tests of the one Neo4j in one process, those of a file that share fixtures too."""
+    for item in items:
+        server = "neo4j" in getattr(item, "fixturenames", ()) or item.get_closest_marker("neo4j")
+        group = "neo4j" if server else item.path.name
+        item.add_marker(pytest.mark.xdist_group(group))
+    # The largest group first: the other process works through the rest meanwhile.
+    items.sort(key=lambda item: item.get_closest_marker("xdist_group").args[0] != "neo4j")
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """What a worker knows of Neo4j, sent to the process that writes the summary."""
+    output = getattr(session.config, "workeroutput", None)
+    if output is not None:
+        output["neo4j"] = [
+            session.config.stash.get(key, None) for key in (NEO4J_REACHED, NEO4J_NOT_TESTED)
+        ]
+
+
+class FromWorkers:
+    """Registered where pytest-xdist is there."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        self.config = config
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_testnodedown(self, node: Any) -> None:
+        """Keep what a worker sent in its output."""
+        for key, line in zip(
+            (NEO4J_REACHED, NEO4J_NOT_TESTED), getattr(node, "workeroutput", {}).get("neo4j", ()),
+            strict=False,
+        ):  # fmt: skip
+            if line:
+                self.config.stash[key] = line
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.pluginmanager.register(FromWorkers(config))
 
 
 @pytest.hookimpl(trylast=True)

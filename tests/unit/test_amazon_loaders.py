@@ -56,18 +56,18 @@ def test_a_packed_file_reads_like_the_file_itself(name: str, tmp_path: Path) -> 
     plain, packed = tmp_path / "plain", tmp_path / name
     content = b"\xef\xbb\xbfa\r\n\n\xc3\x28\nb\0\n" + LINES + b"no end"
     plain.write_bytes(content)
-    packed.write_bytes(gzip.compress(content))
+    packed.write_bytes(gzip.compress(content, mtime=0))
     assert list(read_lines(packed)) == list(read_lines(plain))
 
 
 def test_packed_parts_in_one_file_are_one_file(tmp_path: Path) -> None:
-    (tmp_path / "f.gz").write_bytes(gzip.compress(b"a\nb") + gzip.compress(b"c\nd\n"))
+    (tmp_path / "f.gz").write_bytes(gzip.compress(b"a\nb", mtime=0) + gzip.compress(b"c\nd\n", mtime=0))
     assert list(read_lines(tmp_path / "f.gz")) == [(1, "a"), (2, "bc"), (3, "d")]
 
 
 def test_a_packed_file_cut_anywhere_keeps_its_lines_and_says_so_once(tmp_path: Path) -> None:
     content = noise(3_000)
-    whole = gzip.compress(content)
+    whole = gzip.compress(content, mtime=0)
     expected = list(enumerate(content.decode().splitlines(), 1))
     kept = []
     for cut in [*range(2, 30), *range(30, len(whole) - 9, 997), *range(len(whole) - 9, len(whole))]:
@@ -82,7 +82,7 @@ def test_a_packed_file_cut_anywhere_keeps_its_lines_and_says_so_once(tmp_path: P
 
 
 def test_half_a_line_of_a_cut_file_is_no_line(tmp_path: Path) -> None:
-    (tmp_path / "f.gz").write_bytes(gzip.compress(b"a\nb\nhalf")[:-8])
+    (tmp_path / "f.gz").write_bytes(gzip.compress(b"a\nb\nhalf", mtime=0)[:-8])
     assert list(read_lines(tmp_path / "f.gz")) == [
         (1, "a"), (2, "b"), Rejected(3, "compressed file cut short after line 2", ""),
     ]  # fmt: skip
@@ -92,9 +92,9 @@ def test_half_a_line_of_a_cut_file_is_no_line(tmp_path: Path) -> None:
     ("content", "why"),
     [
         (b"plain text\n", "Not a gzipped file"),
-        (gzip.compress(b"a\n")[:-8] + b"\0" * 8, "CRC check failed"),
-        (gzip.compress(b"a\n") + b"more", "Not a gzipped file"),
-        (gzip.compress(b"a\n")[:10] + b"\xff" * 50, "invalid block type"),
+        (gzip.compress(b"a\n", mtime=0)[:-8] + b"\0" * 8, "CRC check failed"),
+        (gzip.compress(b"a\n", mtime=0) + b"more", "Not a gzipped file"),
+        (gzip.compress(b"a\n", mtime=0)[:10] + b"\xff" * 50, "invalid block type"),
     ],
 )
 def test_a_broken_packed_file_costs_one_row(content: bytes, why: str, tmp_path: Path) -> None:
@@ -108,7 +108,7 @@ def test_a_broken_packed_file_costs_one_row(content: bytes, why: str, tmp_path: 
 
 
 def test_any_byte_of_a_packed_file_may_be_wrong(tmp_path: Path) -> None:
-    whole = gzip.compress(noise(300))
+    whole = gzip.compress(noise(300), mtime=0)
     for place in range(0, len(whole), 7):
         changed = bytearray(whole)
         changed[place] ^= 0x55
@@ -138,7 +138,7 @@ def test_a_packed_file_is_streamed(tmp_path: Path) -> None:
     os.mkfifo(path)
     descriptor = os.open(path, os.O_RDWR)  # kept open for writing: the file never ends
     try:
-        os.write(descriptor, gzip.compress(noise(20_000))[:60_000])
+        os.write(descriptor, gzip.compress(noise(20_000), mtime=0)[:60_000])
         reader = read_lines(path)
         assert [number for number, _ in islice(reader, 5)] == [1, 2, 3, 4, 5]  # type: ignore[misc]
         reader.close()  # type: ignore[attr-defined]
@@ -159,9 +159,9 @@ def test_a_packed_file_is_streamed(tmp_path: Path) -> None:
     ],
 )
 def test_every_loader_of_lines_reads_packed_files(name: str, text: str, tmp_path: Path) -> None:
-    (tmp_path / "f.gz").write_bytes(gzip.compress(text.encode()))
+    (tmp_path / "f.gz").write_bytes(gzip.compress(text.encode(), mtime=0))
     assert list(loader(name).read(tmp_path / "f.gz")) == rows(name, text, tmp_path)
-    (tmp_path / "f.gz").write_bytes(gzip.compress(text.encode())[:-4])
+    (tmp_path / "f.gz").write_bytes(gzip.compress(text.encode(), mtime=0)[:-4])
     *good, last = loader(name).read(tmp_path / "f.gz")
     assert good == rows(name, text, tmp_path)
     assert isinstance(last, Rejected)
@@ -169,7 +169,7 @@ def test_every_loader_of_lines_reads_packed_files(name: str, text: str, tmp_path
 
 
 def test_a_packed_table_cut_in_its_header_is_said_in_one_line(tmp_path: Path) -> None:
-    (tmp_path / "f.gz").write_bytes(gzip.compress(b"user_id\titem_id\n")[:14])
+    (tmp_path / "f.gz").write_bytes(gzip.compress(b"user_id\titem_id\n", mtime=0)[:14])
     with pytest.raises(ChangeSomethingError, match="the first line must be the header"):
         list(loader("tsv-interactions").read(tmp_path / "f.gz"))
 
@@ -253,7 +253,7 @@ def test_a_real_sample_reads_the_same_packed(tmp_path: Path) -> None:
         pytest.skip(f"REAL DATA NOT TESTED: no {path.name} under PERSONAREC_DATA or ../shared/data")
     found = list(loader("amazon-reviews").read(path))
     assert sum(isinstance(r, Interaction) for r in found) == 633
-    (tmp_path / "f.json.gz").write_bytes(gzip.compress(path.read_bytes()))
+    (tmp_path / "f.json.gz").write_bytes(gzip.compress(path.read_bytes(), mtime=0))
     assert list(loader("amazon-reviews").read(tmp_path / "f.json.gz")) == found
     # The same reviews as the Python literals of 2014.
     reviews = [orjson.loads(t) for t in path.read_text("utf-8").splitlines()[:633]]
