@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 from conftest import in_ci
 from page_desk import CHROMIUM, TOKEN, Addresses, Desk, running
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, Route, expect, sync_playwright
 
 from kg.store import connect
 from personarec.web.access import Access
@@ -169,6 +169,22 @@ def test_a_reader_has_a_persona_prototypes_and_neighbours(desk: Desk) -> None:
     page.locator("#near a").first.click()
     expect(page.locator(".reader h2")).to_contain_text(other)
     assert page.url.endswith(f"/?user=demo:{other}")
+
+
+@pytest.mark.parametrize(("label", "person"), [("Movie", "viewer"), ("Product", "customer")])
+def test_people_are_called_by_what_they_touch(desk: Desk, label: str, person: str) -> None:
+    page = desk.open("/?view=map")
+
+    def about(route: Route) -> None:
+        answer = route.fetch()
+        route.fulfill(response=answer, json=answer.json() | {"label": label})
+
+    page.route("**/page/about", about)
+    page.reload(wait_until="networkidle")
+    expect(page.get_by_role("heading", level=1)).to_have_text(f"Map of {person}s")
+    page.goto("/", wait_until="networkidle")
+    expect(page.get_by_label(f"Or look up a {person}")).to_be_visible()
+    assert "reader" not in page.locator("body").inner_text()
 
 
 def test_an_unknown_item_or_reader_is_told(desk: Desk) -> None:

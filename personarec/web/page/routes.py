@@ -42,9 +42,9 @@ EXAMPLE = 3  # items of the session that shows what the page does
 # What a relation is called where the schema's own words are a sentence: forwards and backwards.
 _WORDS = {
     "RATED": ("rated", "rated by"),
-    "NEXT": ("readers went on to", "readers came from"),
+    "NEXT": ("others went on to", "others came from"),
     "PREFERS": ("prefers", "preferred by"),
-    "RESEMBLES": ("is like", "readers like this"),
+    "RESEMBLES": ("is like", "those like this"),
     "CHARACTERISED_BY": ("characterised by", "characteristic of"),
     "BROADER": ("part of", "narrower subjects"),
     "HAS_TRAIT": ("has the trait", "trait of"),

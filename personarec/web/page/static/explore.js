@@ -4,7 +4,7 @@ import { address, change, go } from "./app.js";
 import { combobox } from "./combobox.js";
 import { byId, h, note, plural, say } from "./dom.js";
 import { Graph, around, bare, edgeTo, sign, told } from "./graph.js";
-import { about, kindName, kindOf, relationWords } from "./words.js";
+import { about, kindName, kindOf, person, relationWords } from "./words.js";
 
 const HIDDEN = new Set(["id", "name", "title", "dataset", "loadId", "model", "x", "y", "row"]);
 let graph = null, at = null;
@@ -15,12 +15,12 @@ export function build() {
   at = null;
   graph = new Graph({ label: "Graph", onopen: (n) => open(n.ref) });
   const search = combobox({
-    label: `Find a ${kindName(about.label)} or a reader`, placeholder: "Title, or part of a reader's id…",
+    label: `Find a ${kindName(about.label)} or a ${person()}`, placeholder: `Title, or part of a ${person()}'s id…`,
     find: async (text, signal) => {
       const words = encodeURIComponent(text);
       const [items, users] = await Promise.all([ask(`/search?n=7&q=${words}`, { signal }), ask(`/page/users?n=4&q=${words}`, { signal })]);
       return [...items.results.map((one) => ({ value: `${about.label}:${one.item}`, text: one.title, more: kindName(about.label) })),
-        ...users.map((user) => ({ value: `User:${user}`, text: bare(user), more: "reader" }))];
+        ...users.map((user) => ({ value: `User:${user}`, text: bare(user), more: person() }))];
     },
     pick: (one) => go({ view: "graph", node: one.value }),
     nothing: (text) => `Nothing is called “${text}”.`,
@@ -72,7 +72,7 @@ function describe(found) {
     h("h2", {}, name),
     extra && h("p", {}, extra),
     h("div", { class: "row" },
-      kind === "reader" && h("a", { class: "button main", href: address({ user: found.id }), "data-go": true }, "Recommend to this reader"),
+      kind === "reader" && h("a", { class: "button main", href: address({ user: found.id }), "data-go": true }, `Recommend to this ${person()}`),
       found.label === about.label && h("a", { class: "button main", href: address({ items: [found.id] }), "data-go": true }, "Recommend after this"),
       !graph.nodes.get(found.ref)?.root && h("button", { type: "button", onclick: () => { graph.clear(); at = null; go({ view: "graph", node: found.ref }); } }, "Start the graph here")),
     ...found.relations.map((group) => h("section", { class: "group" },

@@ -1,7 +1,7 @@
 // A graph one can drag, hover, expand and walk through by keyboard. d3-force places the nodes;
 // they are SVG, so that each can have the focus and a name for those who listen.
 import { h, svg, say, short, tip, plural } from "./dom.js";
-import { about, kindOf, kindName, lineWords } from "./words.js";
+import { about, kindOf, kindName, lineWords, person } from "./words.js";
 
 const SIZE = 9;
 const EDGE_WORDS = 30; // lines up to which all have their names on them, where they are large enough
@@ -129,7 +129,7 @@ export class Graph {
     this.svg.setAttribute("aria-label", `${this.label}: ${plural(nodes.length, "node")}. Arrow keys move between nodes, Enter shows a node's neighbours.`);
     this.svg.classList.toggle("empty", nodes.length === 0);
     const kinds = [...new Set(nodes.map((n) => n.kind))];
-    const names = { reader: "reader", item: kindName(about.label), person: "person", fact: "fact", prototype: "prototype", other: "other" };
+    const names = { reader: person(), item: kindName(about.label), person: "person", fact: "fact", prototype: "prototype", other: "other" };
     this.legend.replaceChildren(...Object.keys(SHAPES).filter((k) => kinds.includes(k)).map((k) => h("li", {}, sign(k), names[k])));
     if (!this.nodes.has(this.roving)) this.rove(nodes[0]?.ref);
   }

@@ -3,13 +3,13 @@ import { ask } from "./api.js";
 import { address, go } from "./app.js";
 import { byId, h, load, note, plural, say, tip } from "./dom.js";
 import { bare } from "./graph.js";
-import { relationWords } from "./words.js";
+import { capital, people, person, relationWords } from "./words.js";
 
 const COLOURS = 10;
 const { quadtree } = globalThis.d3;
 let data = null, chosen = null, user = null, cursor = null, tree = null, ready = null;
 
-export const title = () => "Map of readers";
+export const title = () => `Map of ${people()}`;
 
 export function build() {
   data = chosen = cursor = null;
@@ -21,8 +21,8 @@ export function build() {
     return chart();
   });
   return h("div", { class: "persona-map" },
-    h("div", { class: "bar-top" }, h("h1", {}, "Map of readers"),
-      h("p", {}, "Each dot is a reader; near dots have like personas. Numbered signs are prototypes, kinds of reader. Click a dot for that reader's recommendations.")),
+    h("div", { class: "bar-top" }, h("h1", {}, title()),
+      h("p", {}, `Each dot is a ${person()}; near dots have like personas. Numbered signs are prototypes, kinds of ${person()}. Click a dot for that ${person()}'s recommendations.`)),
     h("div", { class: "split" }, place, h("aside", { class: "card", id: "kinds", "aria-label": "Prototypes" })));
 }
 
@@ -37,7 +37,7 @@ export async function update(state) {
 function chart() {
   const canvas = h("canvas", {
     id: "dots", tabindex: 0, role: "application",
-    "aria-label": `Map of ${plural(data.users.length, "reader")}. Arrow keys move from reader to reader, Enter opens one.`,
+    "aria-label": `Map of ${plural(data.users.length, person())}. Arrow keys move from ${person()} to ${person()}, Enter opens one.`,
   });
   const signs = h("div", { class: "signs" }, data.prototypes.map((p, n) => h("button", {
     type: "button", class: `proto-sign c${n % COLOURS}`, "aria-label": `Prototype ${n + 1}: ${p.name}`, title: p.name, onclick: () => pick(chosen === n ? null : n),
@@ -60,7 +60,7 @@ function chart() {
   new ResizeObserver(paint).observe(box);
   addEventListener("theme", paint);
   kinds();
-  return [box, data.more > 0 && h("p", { class: "quiet" }, `${data.more.toLocaleString("en")} more readers are not drawn.`)];
+  return [box, data.more > 0 && h("p", { class: "quiet" }, `${data.more.toLocaleString("en")} more ${people()} are not drawn.`)];
 }
 
 function kinds() {
@@ -68,7 +68,7 @@ function kinds() {
     h("li", { class: chosen === n ? "chosen" : null },
       h("button", { type: "button", class: "link", "aria-pressed": String(chosen === n), onclick: () => pick(chosen === n ? null : n) },
         h("i", { class: `proto-sign small c${n % COLOURS}`, "aria-hidden": "true" }, n + 1), h("span", {}, p.name)),
-      h("p", {}, h("small", {}, plural(p.size, "reader"), p.facts.length ? ` · ${p.facts.slice(0, 3).map((f) => `${relationWords(f.relation)} ${f.name} (×${f.lift.toFixed(1)})`).join(" · ")}` : "")),
+      h("p", {}, h("small", {}, plural(p.size, person()), p.facts.length ? ` · ${p.facts.slice(0, 3).map((f) => `${relationWords(f.relation)} ${f.name} (×${f.lift.toFixed(1)})`).join(" · ")}` : "")),
       chosen === n && h("a", { class: "button", href: address({ view: "graph", node: p.ref }), "data-go": true }, "Show in the graph")))));
 }
 
@@ -76,7 +76,7 @@ function pick(n) {
   chosen = n;
   kinds();
   paint();
-  say(n === null ? "All readers" : `Readers of ${data.prototypes[n].name}`);
+  say(n === null ? `All ${people()}` : `${capital(people())} of ${data.prototypes[n].name}`);
 }
 
 // -- places ------------------------------------------------------------------------------------------

@@ -4,12 +4,12 @@ import { change, go, address } from "./app.js";
 import { combobox } from "./combobox.js";
 import { byId, h, load, plural, say } from "./dom.js";
 import { Graph, around, bare, told } from "./graph.js";
-import { about, kindName, ofBooks, partClass, partDoc, partName, partsInOrder, relationWords } from "./words.js";
+import { about, capital, kindName, ofBooks, partClass, partDoc, partName, partsInOrder, people, person, relationWords } from "./words.js";
 
 const titles = new Map(); // of items seen so far, by key
 let last = "";
 
-export const title = (state) => (state.user ? `Reader ${bare(state.user)}` : state.items.length ? "Session" : "Recommend");
+export const title = (state) => (state.user ? `${capital(person())} ${bare(state.user)}` : state.items.length ? "Session" : "Recommend");
 
 export function build() {
   last = "";
@@ -28,27 +28,27 @@ export function build() {
     nothing: (text) => `No title contains “${text}”.`,
   });
   const readers = combobox({
-    label: "Or look up a reader", placeholder: "Part of a reader's id…",
+    label: `Or look up a ${person()}`, placeholder: `Part of a ${person()}'s id…`,
     find: async (text, signal) => (await ask(`/page/users?q=${encodeURIComponent(text)}`, { signal }))
       .map((user) => ({ value: user, text: bare(user) })),
     pick: (one) => go({ user: one.value }),
-    nothing: (text) => `No reader's id contains “${text}”.`,
+    nothing: (text) => `No ${person()}'s id contains “${text}”.`,
   });
   return h("div", { class: "recommend" },
     h("section", { id: "hello", class: "hello" },
       h("h1", {}, ofBooks() ? "What to read next, and why" : "What comes next, and why"),
-      h("p", {}, `Add a few ${item}s you liked, or pick a reader. personarec recommends from what readers went on to and from a knowledge graph of ${about.items.toLocaleString("en")} ${item}s, and shows the paths through the graph that led there.`),
+      h("p", {}, `Add a few ${item}s you liked, or pick a ${person()}. personarec recommends from what ${people()} went on to and from a knowledge graph of ${about.items.toLocaleString("en")} ${item}s, and shows the paths through the graph that led there.`),
       h("div", { class: "row" },
         about.example.items.length > 0 && h("button", { type: "button", class: "main", id: "example", onclick: () => {
           for (const one of about.example.items) titles.set(one.item, one.title);
           setSession(about.example.items.map((one) => one.item));
         } }, "Fill in an example session"),
-        about.example.user && h("a", { class: "button", href: address({ user: about.example.user }), "data-go": true }, "Show a reader"))),
+        about.example.user && h("a", { class: "button", href: address({ user: about.example.user }), "data-go": true }, `Show a ${person()}`))),
     h("div", { class: "columns" },
       h("div", { class: "side" },
         h("section", { class: "card", "aria-label": "Who" }, h("div", { id: "session" }), search, readers),
         h("section", { class: "card", id: "persona", hidden: true, "aria-label": "Persona" }),
-        h("section", { class: "card", id: "near", hidden: true, "aria-label": "Nearest readers" })),
+        h("section", { class: "card", id: "near", hidden: true, "aria-label": `Nearest ${people()}` })),
       h("section", { id: "found", class: "found", "aria-label": "Recommendations" })));
 }
 
@@ -80,7 +80,7 @@ async function who(state) {
       const items = (read?.nodes ?? []).slice().reverse();
       for (const one of items) titles.set(one.id, one.name ?? bare(one.id));
       return h("div", { class: "reader" },
-        h("div", { class: "line" }, h("h2", {}, h("small", {}, "Reader "), bare(state.user)),
+        h("div", { class: "line" }, h("h2", {}, h("small", {}, `${capital(person())} `), bare(state.user)),
           h("button", { type: "button", class: "quiet icon", title: "Clear", "aria-label": "Clear", onclick: () => go({}) }, "×")),
         h("p", {}, read ? `${plural(read.total, kindName(about.label))} so far; last: ` : "Nothing so far: what is popular is shown.",
           items.slice(-3).reverse().map((one, n) => [n ? ", " : "", h("i", {}, one.name ?? bare(one.id))])),
@@ -166,8 +166,8 @@ function persona(state) {
       ask(`/personas/${user}`),
       ask(`/personas/${user}/prototypes`).catch(() => ({ prototypes: [] })),
     ]);
-    return [...personaCard(facts, "This reader").filter(Boolean),
-      kinds.prototypes.length > 0 && h("div", { class: "kinds" }, h("p", { class: "kicker" }, "Kinds of reader"),
+    return [...personaCard(facts, `This ${person()}`).filter(Boolean),
+      kinds.prototypes.length > 0 && h("div", { class: "kinds" }, h("p", { class: "kicker" }, `Kinds of ${person()}`),
         h("ul", { class: "facts" }, kinds.prototypes.slice(0, 4).map((p) => h("li", {},
           h("span", { class: "weight proto", style: { "--share": p.weight } }),
           h("span", {}, h("a", { href: address({ view: "graph", node: `PersonaPrototype:${p.id}` }), "data-go": true }, p.name), " ",
@@ -175,13 +175,13 @@ function persona(state) {
   });
   load(near, 5, async () => {
     const { neighbours } = await ask(`/personas/${user}/neighbours?n=6`);
-    return [h("p", { class: "kicker" }, "Nearest readers"),
+    return [h("p", { class: "kicker" }, `Nearest ${people()}`),
       neighbours.length ? h("ul", { class: "near" }, neighbours.map((n) => h("li", {},
         h("a", { href: address({ user: n.user }), "data-go": true }, bare(n.user)),
         h("small", {}, ` ${Math.round(100 * n.cosine)} % alike`),
         h("p", {}, [n.shared_items ? `${plural(n.shared_items, kindName(about.label))} in common` : null,
-          n.shared[0] && `both: ${n.shared.slice(0, 2).map((s) => s.name).join(", ")}`].filter(Boolean).join(" · ") || "near through what similar readers like"))))
-        : h("p", { class: "quiet" }, "No other reader is near.")];
+          n.shared[0] && `both: ${n.shared.slice(0, 2).map((s) => s.name).join(", ")}`].filter(Boolean).join(" · ") || `near through what similar ${people()} like`))))
+        : h("p", { class: "quiet" }, `No other ${person()} is near.`)];
   });
 }
 
@@ -214,7 +214,7 @@ function found(state) {
     say(`${plural(list.length, "recommendation")} shown`);
     return [
       h("header", { class: "head" },
-        h("h2", {}, state.user ? `For reader ${bare(state.user)}` : "For this session"),
+        h("h2", {}, state.user ? `For ${person()} ${bare(state.user)}` : "For this session"),
         h("label", { class: "variety" }, "Variety", h("input", {
           type: "range", min: 0, max: 1, step: 0.25, value: state.variety,
           onchange: (event) => change({ variety: Number(event.target.value), open: null }),
@@ -258,7 +258,6 @@ function card(one, n, most, open) {
 }
 
 const signed = (v) => `${v < 0 ? "−" : "+"}${Math.abs(v).toFixed(2)}`;
-const capital = (text) => text.charAt(0).toUpperCase() + text.slice(1);
 
 function why(body, one, name, words) {
   const paths = one.paths ?? [];
@@ -301,8 +300,8 @@ function drawn(one, name, paths) {
       edges.push({ from: source, relation: p.evidence.relation, to: fact }, { from: target, relation: p.evidence.relation, to: fact });
     } else if (p.kind === "transition") {
       const [from, to] = p.evidence.direction === "backward" ? [target, source] : [source, target];
-      edges.push({ from, relation: "NEXT", to, text: plural(went.get(p.source), "reader") });
-    } else edges.push({ from: source, relation: p.kind, to: target, text: `both: ${plural(p.evidence.readers, "reader")}` });
+      edges.push({ from, relation: "NEXT", to, text: plural(went.get(p.source), person()) });
+    } else edges.push({ from: source, relation: p.kind, to: target, text: `both: ${plural(p.evidence.readers, person())}` });
   }
   return { nodes, edges };
 }

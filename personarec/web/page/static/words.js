@@ -4,8 +4,14 @@ export const about = { kinds: {}, relations: {}, targets: {} };
 
 export const kindOf = (label) => about.kinds[label] ?? "other";
 
-const NAMES = { User: "reader", PersonaPrototype: "prototype", LiteraryGenre: "literary genre" };
-export const kindName = (label) => NAMES[label] ?? (label ?? "node").replace(/([a-z])([A-Z])/g, "$1 $2").toLowerCase();
+const PEOPLE = { Book: "reader", Movie: "viewer" };
+/** Who touches the items: a reader of books, a viewer of films, a customer of other things. */
+export const person = () => PEOPLE[about.label] ?? "customer";
+export const people = () => `${person()}s`;
+export const capital = (text) => text.charAt(0).toUpperCase() + text.slice(1);
+
+const NAMES = { PersonaPrototype: "prototype", LiteraryGenre: "literary genre" };
+export const kindName = (label) => label === "User" ? person() : NAMES[label] ?? (label ?? "node").replace(/([a-z])([A-Z])/g, "$1 $2").toLowerCase();
 
 export function relationWords(name, outgoing = true) {
   const known = about.relations[name];
@@ -17,8 +23,8 @@ export const lineWords = (name) => (name === "NEXT" ? "then" : relationWords(nam
 
 const PARTS = {
   sequence: ["Order of reading", "what tends to follow these items, learnt from all sessions"],
-  transitions: ["What others went on to", "readers who went from these items to this one"],
-  neighbours: ["Chosen by the same people", "readers who touched both"],
+  transitions: ["What others went on to", "how many went from these items to this one"],
+  neighbours: ["Chosen by the same people", "how many touched both"],
   facts: ["Shared facts", "author, genre, series and more that these items share with this one"],
   popularity: ["Popularity", "how many touched it"],
 };
