@@ -61,7 +61,9 @@ def test_a_packed_file_reads_like_the_file_itself(name: str, tmp_path: Path) -> 
 
 
 def test_packed_parts_in_one_file_are_one_file(tmp_path: Path) -> None:
-    (tmp_path / "f.gz").write_bytes(gzip.compress(b"a\nb", mtime=0) + gzip.compress(b"c\nd\n", mtime=0))
+    (tmp_path / "f.gz").write_bytes(
+        gzip.compress(b"a\nb", mtime=0) + gzip.compress(b"c\nd\n", mtime=0)
+    )
     assert list(read_lines(tmp_path / "f.gz")) == [(1, "a"), (2, "bc"), (3, "d")]
 
 
