@@ -455,11 +455,14 @@ def _encoder(command: Callable[..., None]) -> Callable[..., None]:
 @_dataset
 @_encoder
 @click.option("--refit", is_flag=True, help="Learn from validation items too.")
+@click.option("--nproc", default=1, show_default=True, type=click.IntRange(1, 64), metavar="N",
+              help="Processes that train one model together; relational can.")  # fmt: skip
 @click.option("--force", is_flag=True, help="Learn even when these personas are there.")
 @_common
 def train_personas(
     dataset: str | None, encoder: str | None, dim: int | None, settings: tuple[str, ...],
-    prototypes: int | None, refit: bool, force: bool, graph: str | None, home: Path, as_json: bool,
+    prototypes: int | None, refit: bool, nproc: int, force: bool, graph: str | None, home: Path,
+    as_json: bool,
 ) -> None:  # fmt: skip
     """Learn personas and save them in a folder; the graph stays as it is."""
     from personarec import console
@@ -470,7 +473,7 @@ def train_personas(
     config = commands.with_encoder(plain, encoder, dim, settings, prototypes)
     with _open(graph, home) as store:
         name = _loaded(store, dataset)
-        document = commands.train_personas(store, name, config, home, force=force)
+        document = commands.train_personas(store, name, config, home, force=force, processes=nproc)
     console.print_json(document) if as_json else commands.print_trained(document)
 
 

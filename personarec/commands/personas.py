@@ -76,17 +76,23 @@ def with_encoder(
 
 
 def train_personas(
-    store: GraphStore, dataset: str, config: TrainConfig, home: Path, *, force: bool
+    store: GraphStore, dataset: str, config: TrainConfig, home: Path, *, force: bool, processes: int
 ) -> dict[str, Any]:
-    """Learn personas and save them in a folder; the graph stays as it is."""
+    """Learn personas and save them in a folder; the graph stays as it is.
+
+    Raises ChangeSomethingError for several processes and an encoder that trains in one.
+    """
     from personarec.training.data import fact_model, read_data
+    from personarec.training.parallel_fit import check_processes
     from personarec.training.persona_versions import (
+        encoder_of,
         learn_personas,
         load_learned,
         save_learned,
         version_key,
     )
 
+    check_processes(encoder_of(config), config.encoder, processes)
     say("reading the graph")
     data = read_data(store, dataset)
     fit = data.split.fit(config.refit)
@@ -95,7 +101,7 @@ def train_personas(
     if fresh:
         say(f"learning personas: {config.encoder}")
         facts = fact_model(data, config.facts)
-        save_learned(folder, learn_personas(store, data, fit, facts, config), config)
+        save_learned(folder, learn_personas(store, data, fit, facts, config, processes), config)
     learned = load_learned(folder)
     (home / "personas" / f"{dataset}.latest").write_text(folder.name, "utf-8")
     found = learned.prototypes

@@ -92,6 +92,8 @@ class Encoder(BaseModel, ABC):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
     name: ClassVar[str]
+    parallel: ClassVar[bool] = False
+    """Whether ``fit``, called in all processes of a group, trains one model in all of them."""
 
     dim: int = Field(default=64, ge=2)
     """Most dimensions of a persona; fewer where the data have no more."""

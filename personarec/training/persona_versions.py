@@ -36,6 +36,7 @@ from personarec.personas.facts import FactModel
 from personarec.personas.registry import make_encoder
 from personarec.training.config import TrainConfig
 from personarec.training.data import FactColumn, GraphData
+from personarec.training.parallel_fit import fit_encoder
 from personarec.training.prototypes import make_prototypes
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ if TYPE_CHECKING:
 
 Vectors = NDArray[np.float32]
 
-PERSONA_FORMAT = 2
+PERSONA_FORMAT = 3
 """Raised whenever the same input would give other personas, so that they get a new version."""
 
 
@@ -73,7 +74,7 @@ def encoder_of(config: TrainConfig) -> Encoder:
 
 
 def compute_personas(
-    data: GraphData, sequences: Sequences, config: TrainConfig
+    data: GraphData, sequences: Sequences, config: TrainConfig, processes: int = 1
 ) -> Vectors | sparse.csr_array:
     """The users' personas, shape (n_users, size), made of ``sequences`` and facts alone.
 
@@ -85,7 +86,7 @@ def compute_personas(
     # Settings may be chosen by validation items only where they are not learned from.
     chosen_by = data.split.valid if sequences is data.split.train else None
     visible = TrainingData(sequences, graph, data.catalogue.label, chosen_by, data.catalogue.titles)
-    return encoder_of(config).fit(visible).personas(sequences)
+    return fit_encoder(encoder_of(config), visible, processes).personas(sequences)
 
 
 def version_key(data: GraphData, sequences: Sequences, config: TrainConfig) -> str:
@@ -117,6 +118,7 @@ def learn_personas(
     sequences: Sequences,
     facts: FactModel,
     config: TrainConfig,
+    processes: int = 1,
 ) -> Learned:
     """Personas with their strongest facts and prototypes; nothing is written.
 
@@ -124,7 +126,7 @@ def learn_personas(
         LeakError: a test item is among what they would be made of.
         ChangeSomethingError: the encoder gave vectors that a vector index would not take.
     """
-    personas = compute_personas(data, sequences, config)
+    personas = compute_personas(data, sequences, config, processes)
     as_facts = facts.personas(sequences)
     if isinstance(personas, sparse.csr_array):
         vectors = np.zeros((len(data.users), 0), np.float32)

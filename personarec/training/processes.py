@@ -24,8 +24,9 @@ def default_workers(interactions: int) -> int:
 
 
 def side_by_side(
-    work: Callable[[Shared, Job], Result], shared: Shared, jobs: Iterable[Job], workers: int
-) -> Iterator[tuple[Job, Result]]:
+    work: Callable[[Shared, Job], Result], shared: Shared, jobs: Iterable[Job], workers: int,
+    option: str = "--workers",
+) -> Iterator[tuple[Job, Result]]:  # fmt: skip
     """Each job with its result, as they end.
 
     Args:
@@ -33,6 +34,7 @@ def side_by_side(
         shared: what every job needs; sent once to each process.
         jobs: what to do.
         workers: processes.
+        option: what sets their number, for the advice when one was killed.
 
     Raises:
         TryAgainError: a process was killed.
@@ -50,11 +52,15 @@ def side_by_side(
                 process.terminate()
             pool.shutdown(cancel_futures=True)
             if isinstance(error, BrokenProcessPool):
-                raise TryAgainError(
-                    "a training process was killed, perhaps for want of memory; run it again with "
-                    "--workers 1"
-                ) from error
+                raise process_killed(option) from error
             raise
+
+
+def process_killed(option: str) -> TryAgainError:
+    """What is said of a killed process; ``option`` sets how many there are."""
+    return TryAgainError(
+        f"a training process was killed, perhaps for want of memory; run it again with {option} 1"
+    )
 
 
 _prepared: tuple[Callable[[Any, Any], Any], Any] | None = None  # of this worker process

@@ -348,6 +348,7 @@ def test_what_cannot_be_is_refused_in_one_line(graph: GraphAddress, tmp_path: Pa
     assert "did you mean svd?" in refused(graph, *train, "sdv")
     assert "did you mean scaled?" in refused(graph, *train, "svd", "--set", "sclaed=true")
     assert "--set must be NAME=VALUE" in refused(graph, *train, "svd", "--set", "scaled")
+    assert "svd trains in one process" in refused(graph, *train, "svd", "--nproc", "2")
     assert "run personarec personas train first" in refused(graph, "personas", "write")
     assert "no learned personas other" in refused(graph, "personas", "write", "other")
     first = ok(graph, *train, "svd", "--dim", "4")

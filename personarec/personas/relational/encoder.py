@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 import numpy as np
@@ -25,10 +26,12 @@ class RelationalEncoder(Encoder):
     Items hear their facts, their facts' other items, and their readers' other items; no parameter
     belongs to a user, so anybody's visible items make a persona. See ``model.py`` for the
     equations and ``training.py`` for the losses. Where there are validation items the best epoch
-    by NDCG@100 of the scores h p is kept, else the last.
+    by NDCG@100 of the scores h p is kept, else the last. Items that nobody has are placed by their
+    facts afterwards, see ``cold.py``.
     """
 
     name: ClassVar[str] = "relational"
+    parallel: ClassVar[bool] = True
     readers: bool = True
     """Whether items hear of their readers' other items, along RATED."""
     epochs: int = Field(default=15, ge=1)
@@ -67,7 +70,9 @@ class RelationalEncoder(Encoder):
             return self._fit(data)
 
     def _fit(self, data: TrainingData) -> RecentPersonas:
+        from personarec.personas.relational.cold import levelled, placed, without_readers
         from personarec.personas.relational.training import Trainer
+        from personarec.retriever.parallel import Peers
 
         # In an order that users' places among the rows do not decide, like all that is drawn here.
         order = np.argsort(session_keys(data.sequences, self.seed), kind="stable")
@@ -75,14 +80,24 @@ class RelationalEncoder(Encoder):
         if not self.readers:
             rated = sparse.csr_array(rated.shape, dtype=np.float32)
         graph = HeteroGraph(data.graph.nodes, data.graph.relations | {data.rated: rated})
-        trainer = Trainer(self, graph, data.rated, data.sequences.take(order))
+        known = data.sequences.take(order)
+        trainer = Trainer(self, graph, data.rated, known, Peers.current())
 
         def rule(fitted: Fitted) -> RecentPersonas:
             return RecentPersonas.of(
                 fitted.outputs, fitted.inputs, fitted.weights, data.sequences, offset=True
             )
 
-        if data.valid is None or not (data.valid >= 0).any():
-            return rule(trainer.run(None))
-        targets = sampled_targets(data.valid, 5000, self.seed)
-        return rule(trainer.run(lambda f: validation_ndcg(rule(f).score, data.sequences, targets)))
+        judge: Callable[[Fitted], float] | None = None
+        if data.valid is not None and (data.valid >= 0).any():
+            targets = sampled_targets(data.valid, 5000, self.seed)
+
+            def judge(fitted: Fitted) -> float:
+                return validation_ndcg(rule(fitted).score, data.sequences, targets)
+
+        fitted, facts = trainer.run(judge), data.facts()
+        cold = without_readers(facts, trainer.known)
+        if len(cold):
+            fitted = placed(fitted, facts, trainer.known, cold)
+            fitted = fitted if judge is None else levelled(fitted, cold, judge)
+        return rule(fitted)

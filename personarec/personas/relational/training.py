@@ -4,6 +4,9 @@ next-item loss: softmax of the next item against shared uniform negatives, from 
 alone. Two more, off unless given a weight: links (a fact of an item against other entities of its
 type, DistMult's score) and contrast (deep graph infomax: item vectors of the graph against those of
 a corrupted one, by a bilinear score with the graph's summary).
+
+Several processes: each learns its share of every batch's places, and gradients are added up. What
+all must draw alike comes from one stream of random numbers, which each of them has.
 """
 
 from __future__ import annotations
@@ -26,6 +29,7 @@ from personarec.personas.encoder import Matrix
 from personarec.personas.relational.graph import Block, Passing, rewired
 from personarec.personas.relational.model import Places, RelationalModel
 from personarec.personas.relational.rule import newest_places
+from personarec.retriever.parallel import Peers
 
 if TYPE_CHECKING:
     from personarec.personas.relational.encoder import RelationalEncoder
@@ -49,23 +53,26 @@ class Trainer:
 
     def __init__(
         self, settings: RelationalEncoder, graph: HeteroGraph, rated: RelationKey,
-        sequences: Sequences,
+        sequences: Sequences, peers: Peers | None = None,
     ) -> None:  # fmt: skip
-        """``graph`` and ``sequences``: the same users in the same order."""
+        """``graph`` and ``sequences``: the same users in the same order, for all ``peers``."""
         self.settings, self.graph, self.rated, self.sequences = settings, graph, rated, sequences
+        self.peers = peers or Peers()
         self.rng = np.random.default_rng(settings.seed)
         self.passing = Passing.of(graph, rated[2])
         self.sampled = self.passing.edges > settings.edge_budget
         self.whole = None if self.sampled else self.passing.whole()
+        # Neighbours are drawn for a process's own places, and by how many these are.
+        apart = (settings.seed, self.peers.rank)
+        self.drawn = np.random.default_rng(apart) if self.sampled else self.rng
         width = settings.dim - 1  # one more for the offsets
         self.model = RelationalModel(
             self.passing, width, settings.ages, settings.age_decay, rated[0]
         )
         self.judge = torch.nn.Bilinear(width, width, 1) if settings.contrast else None
         parts = [self.model, *([self.judge] if self.judge else [])]
-        self.optimizer = torch.optim.Adam(
-            [p for part in parts for p in part.parameters()], lr=settings.learning_rate
-        )
+        self.parameters = [p for part in parts for p in part.parameters()]
+        self.optimizer = torch.optim.Adam(self.parameters, lr=settings.learning_rate)
         self.owner = np.repeat(np.arange(len(sequences)), sequences.lengths)
         place = np.arange(len(sequences.items)) - sequences.indptr[self.owner]
         self.inner = np.flatnonzero(place > 0)
@@ -75,9 +82,12 @@ class Trainer:
         # What nobody has is neither shown nor a negative: its facts and their relations speak for
         # it alone, with nothing of its own.
         cold = torch.from_numpy(np.setdiff1d(np.arange(len(graph.nodes[rated[2]])), self.known))
-        with torch.no_grad():
-            for tower in (self.model.inputs, self.model.outputs):
-                tower.own[rated[2]][cold] = 0
+        for tower in (self.model.inputs, self.model.outputs):
+            own = tower.own[rated[2]]
+            with torch.no_grad():
+                own[cold] = 0
+            # It would learn, as a part of what its facts hear.
+            own.register_hook(lambda gradient: gradient.index_fill(0, cold, 0))
 
     def run(self, judge: Callable[[Fitted], float] | None) -> Fitted:
         """Train; the epoch that ``judge`` finds best is kept, without one the last."""
@@ -88,7 +98,8 @@ class Trainer:
             if judge is None:
                 continue
             fitted = self.fitted()
-            found = judge(fitted)
+            own = judge(fitted) if self.peers.rank == 0 else 0.0
+            found = self.peers.agreed(own, torch.device("cpu"))
             if found > highest:
                 best, highest, waited = fitted, found, 0
             elif (waited := waited + 1) >= self.settings.patience:
@@ -112,14 +123,16 @@ class Trainer:
     ) -> float:
         """One batch of places learned; its loss."""
         loss = self._loss(places, corrupted, broken)
-        if not torch.isfinite(loss):
+        value = float(self.peers.sum(loss.detach().clone()))
+        if not math.isfinite(value):
             raise ChangeSomethingError(
                 "relational: the loss is no longer a number; lower learning_rate"
             )
         self.optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
+        self.peers.sum_gradients(self.parameters)
         self.optimizer.step()
-        return float(loss.detach())
+        return value
 
     def fitted(self) -> Fitted:
         """The items' vectors from every edge, and the weights by age."""
@@ -137,15 +150,25 @@ class Trainer:
             weights = self.model.ages.exp()
         return Fitted(*(np.array(a.numpy()) for a in (inputs, outputs, weights)))
 
-    def _loss(self, places: Ids, corrupted: Passing | None, broken: Block | None) -> Tensor:
+    def _share(self, count: int) -> tuple[slice, float]:
+        """This process's rows of a batch, all if there are too few, and what they weigh."""
+        if count < self.peers.size:
+            return slice(None), 1 / self.peers.size
+        rows = slice(self.peers.rank, None, self.peers.size)
+        return rows, len(range(count)[rows]) / count
+
+    def _loss(self, batch: Ids, corrupted: Passing | None, broken: Block | None) -> Tensor:
+        """This process's part of the batch's loss; the parts' sum is the loss."""
         s = self.settings
+        rows, share = self._share(len(batch))
+        places = batch[rows]
         where, owner, age = newest_places(self.sequences.indptr[self.owner[places]], places, s.ages)
         shown = self.sequences.items[where].astype(np.int64)
         target = self.sequences.items[places].astype(np.int64)
         negative = self.rng.choice(self.known, s.negatives)
         if self.whole is None:
             items, row = np.unique(np.concatenate((shown, target, negative)), return_inverse=True)
-            block = self.passing.sample(items, s.fan_out, self.rng)
+            block = self.passing.sample(items, s.fan_out, self.drawn)
             offsets = self.model.offsets[torch.from_numpy(items)]
             shown, target, negative = np.split(row, (len(shown), len(shown) + len(target)))
         else:
@@ -153,18 +176,21 @@ class Trainer:
         inputs, outputs = self.model.inputs(block), self.model.outputs(block)
         inputs = functional.dropout(inputs, s.dropout)
         personas = self.model.personas(inputs, Places(shown, owner, age, len(places)))
-        personas = functional.dropout(personas, s.dropout)
+        # Drawn for the whole batch, so that it does not matter who works on which places.
+        mask = functional.dropout(torch.ones(len(batch), personas.shape[1]), s.dropout)
+        personas = personas * mask[rows]
         good, bad = torch.from_numpy(target), torch.from_numpy(negative)
         own = ((personas * outputs[good]).sum(1) + offsets[good])[:, None]
         others = personas @ outputs[bad].T + offsets[bad]
         others = others.masked_fill(good[:, None] == bad, -math.inf)
-        loss = functional.cross_entropy(
+        loss = share * functional.cross_entropy(
             torch.cat((own, others), 1), torch.zeros(len(places), dtype=torch.long)
         )
         if s.links:
             loss = loss + s.links * self._link_loss()
-        if s.contrast:
-            loss = loss + s.contrast * self._contrast_loss(block, corrupted, broken)
+        if s.contrast:  # of the block as it is: each process does the same, or has its own block
+            contrast = self._contrast_loss(block, corrupted, broken)
+            loss = loss + s.contrast / self.peers.size * contrast
         return loss
 
     def _link_loss(self) -> Tensor:
@@ -176,17 +202,19 @@ class Trainer:
         share = np.array([d.matrix.nnz for d in facts], float)
         d = facts[self.rng.choice(len(facts), p=share / share.sum())]
         edges = self.rng.integers(d.matrix.nnz, size=LINKS)
+        other = self.rng.integers(d.matrix.shape[1], size=LINKS)
+        rows, part = self._share(LINKS)
+        edges = edges[rows]
         items = np.searchsorted(d.matrix.indptr, edges, side="right") - 1
         entities = d.matrix.indices[edges].astype(np.int64)
-        other = self.rng.integers(d.matrix.shape[1], size=LINKS)
         subject = tower.own[self.rated[2]][torch.from_numpy(items.astype(np.int64))]
         subject = subject * tower.relation[tower.number[d.name]]
         table = tower.own[d.source]
         good, bad = torch.from_numpy(entities), torch.from_numpy(other)
         own = (subject * table[good]).sum(1, keepdim=True)
         others = (subject @ table[bad].T).masked_fill(good[:, None] == bad, -math.inf)
-        return functional.cross_entropy(
-            torch.cat((own, others), 1), torch.zeros(LINKS, dtype=torch.long)
+        return part * functional.cross_entropy(
+            torch.cat((own, others), 1), torch.zeros(len(edges), dtype=torch.long)
         )
 
     def _contrast_loss(
@@ -200,11 +228,11 @@ class Trainer:
         if corrupted is None:
             broken = block
         elif items is not None:
-            broken = corrupted.sample(items[: block.wanted], s.fan_out, self.rng)
+            broken = corrupted.sample(items[: block.wanted], s.fan_out, self.drawn)
         assert broken is not None
         order = None
         if s.corruption != "edges":
-            order = torch.from_numpy(self.rng.permutation(len(tower.items(broken))))
+            order = torch.from_numpy(self.drawn.permutation(len(tower.items(broken))))
         negative = tower(broken, order)
         summary = torch.sigmoid(positive.mean(0)).expand(len(positive), -1)
         logits = torch.cat((self.judge(positive, summary), self.judge(negative, summary)))
