@@ -12,7 +12,11 @@ from personarec.evaluation.metrics import Scorer, target_ranks
 from personarec.retriever.best import best_of_each
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from personarec.evaluation.protocols import Queries
+    from personarec.rerank.candidates import Candidates
+    from personarec.rerank.model import Reranker
 
 SHOWN = 10
 """Items of a list that are kept."""
@@ -46,6 +50,30 @@ def answer(scorer: Scorer, queries: Queries, block: int = 512) -> Answers:
         scores = scorer(places)
         lists[places] = best_of_each(scores, seen, SHOWN)
         ranks[places] = target_ranks(scores, queries.targets[places], seen)
+    return Answers(ranks, lists)
+
+
+def answer_reordered(
+    gathered: Callable[[NDArray[np.int64]], Candidates],
+    model: Reranker,
+    queries: Queries,
+    block: int = 512,
+) -> Answers:
+    """The same of candidates that a trained reranker puts in order; other items stay behind them.
+
+    Args:
+        gathered: candidates of queries by their place, at least as many as are kept.
+        model: trained.
+        queries: what is asked.
+        block: queries at a time; changes nothing but memory.
+    """
+    ranks, lists = np.empty(len(queries)), np.empty((len(queries), SHOWN), np.int32)
+    for start in range(0, len(queries), block):
+        places = np.arange(start, min(start + block, len(queries)))
+        found = gathered(places)
+        scores = model.score(found)
+        lists[places] = found.best(scores, SHOWN)
+        ranks[places] = found.reordered(scores)
     return Answers(ranks, lists)
 
 

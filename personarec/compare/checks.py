@@ -51,7 +51,7 @@ def run_checks(world: World) -> list[Check]:
         refuse_long(where, fitted, allowed)
         for held_out, what in ((data.split.test, "test"), (data.split.valid, "validation")):
             if what == "test" or not report:
-                refuse_leak(where, fitted, _met_once(held_out, world), what)
+                refuse_leak(where, fitted, met_once(held_out, world), what)
         evidence = EvidenceData.of(data, fitted)
         refuse_transitions(f"transitions of {where}", evidence.counts, transition_counts(allowed))
         refuse_popularity(f"popularity of {where}", item_counts(evidence.sequences), allowed)
@@ -63,7 +63,7 @@ def run_checks(world: World) -> list[Check]:
             refuse_known_users(where, fitted, protocol.test.users)
         rated = TrainingData.of(data, refit=report)
         matrix = rated.graph.relations[rated.rated]
-        refuse_leak(f"RATED relations of {where}", matrix, _met_once(data.split.test, world))
+        refuse_leak(f"RATED relations of {where}", matrix, met_once(data.split.test, world))
         checks.append(
             Check(
                 where,
@@ -123,7 +123,7 @@ def _check_queries(world: World) -> None:
         raise LeakError("what is shown at test: the target is not the item that came next")
 
 
-def _met_once(held_out: NDArray[np.int32], world: World) -> NDArray[np.int32]:
+def met_once(held_out: NDArray[np.int32], world: World) -> NDArray[np.int32]:
     """Held-out items that their users met once; a repeat is among the fitted items rightly."""
     whole = Sequences.from_interactions(world.data.interactions)
     owner = np.repeat(np.arange(len(whole)), whole.lengths)

@@ -61,6 +61,17 @@ class Fitted:
         found: Evidence = self._evidence(name, own, self._phase(report))
         return found
 
+    def facts(self, name: str, seed: int) -> csr_array:
+        """Facts as the evidence of that name has them: each item's own, or another item's.
+
+        Returns:
+            csr, shape (n_items, n_facts).
+        """
+        facts = self.world.data.facts
+        if not name.startswith(SHUFFLED):
+            return facts
+        return csr_array(facts[np.random.default_rng(seed).permutation(facts.shape[0])])
+
     def personas(self, name: str, seed: int, *, report: bool, dim: int = DIMENSION) -> Personas:
         """Personas of an encoder's name; ``TRAINED`` is the one of the settings.
 
@@ -99,11 +110,8 @@ class Fitted:
 
     def _fit_evidence(self, name: str, seed: int, report: bool) -> Any:
         data, settings = self._data(report), self.settings.get(name)
-        if name.startswith(SHUFFLED):
-            name = name.removeprefix(SHUFFLED)
-            order = np.random.default_rng(seed).permutation(data.facts.shape[0])
-            data = replace(data, facts=csr_array(data.facts[order]))
-        return build_evidence(name, data, settings)
+        data = replace(data, facts=self.facts(name, seed))
+        return build_evidence(name.removeprefix(SHUFFLED), data, settings)
 
     def _fit_personas(self, name: str, seed: int, report: bool, dim: int) -> Personas:
         data = TrainingData.of(self.world.data, refit=report)

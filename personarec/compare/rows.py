@@ -12,7 +12,7 @@ from typing import Literal
 
 from kg.errors import ChangeSomethingError, did_you_mean
 
-Kind = Literal["evidence", "network", "late", "rerank"]
+Kind = Literal["evidence", "network", "late", "rerank", "learned"]
 Fusion = Literal["token", "rows", "add", "norms"]
 Source = Literal["given", "prefix"]
 
@@ -75,6 +75,7 @@ class Row:
         base: row whose trained model this one builds on.
         candidates: of a reranked row, how many are reordered.
         items: what the item table starts from: chance, or the items' texts.
+        by_length: whether weights of a late fusion depend on how many items are shown.
     """
 
     name: str
@@ -87,13 +88,25 @@ class Row:
     base: str | None = None
     candidates: int = 0
     items: Literal["random", "description"] = "random"
+    by_length: bool = False
 
     @property
     def uses_facts(self) -> bool:
         """Whether facts of the graph are in it, in their place or shuffled."""
-        if self.kind == "rerank":
+        if self.reorders:
             return ROWS[str(self.base)].uses_facts
         return any("facts" in name for name in self.evidence)
+
+    @property
+    def reorders(self) -> bool:
+        """Whether it is its base with the first candidates in another order."""
+        return self.kind in ("rerank", "learned")
+
+    @property
+    def facts(self) -> str | None:
+        """Name of the facts among its evidence, in their place or shuffled; None: it has none."""
+        names = [n for n in self.evidence if n in ("facts", SHUFFLED + "facts")]
+        return names[0] if names else None
 
     @property
     def cold(self) -> str | None:
@@ -101,8 +114,7 @@ class Row:
 
         Where few sources are fused this is left out, so that each shows what it is worth itself.
         """
-        names = [n for n in self.evidence if n in ("facts", SHUFFLED + "facts")]
-        return names[0] if self.kind == "late" and len(self.evidence) > FEW and names else None
+        return self.facts if self.kind == "late" and len(self.evidence) > FEW else None
 
     @property
     def uses_persona(self) -> bool:
@@ -129,6 +141,8 @@ class Row:
     @property
     def is_control(self) -> bool:
         """Whether what it adds is meant to say nothing."""
+        if self.reorders:
+            return ROWS[str(self.base)].is_control
         encoder = self.persona.encoder if self.persona else ""
         names = [n.removeprefix(PERSONA) for n in self.evidence]
         blank = ("shuffled", "constant", "random")
@@ -155,7 +169,8 @@ class Row:
         if self.items == "description":
             parts.append("items start from their texts")
         if self.candidates:
-            parts.append(f"first {self.candidates} reordered by {SASREC}")
+            by = SASREC if self.kind == "rerank" else "what validation items taught"
+            parts.append(f"first {self.candidates} reordered by {by}")
         return " + ".join(parts)
 
 
@@ -177,6 +192,16 @@ def _late(name: str, what: str, evidence: Sequence[str], *against: str) -> Row:
 def _reranked(base: str, n: int, group: str = RERANKED) -> Row:
     what = f"the first {n} of '{base}' in the order of {SASREC}, as published"
     return Row(f"{base} reranked {n}", what, group, "rerank", (base,), base=base, candidates=n)
+
+
+def _learned(base: str, *against: str) -> Row:
+    n = 100
+    what = f"the first {n} of '{base}' in the order of a net that validation items taught"
+    names = tuple(f"{other} learned rerank" for other in against)
+    return Row(
+        f"{base} learned rerank", what, RERANKED, "learned", (*names, base), base=base,
+        candidates=n,
+    )  # fmt: skip
 
 
 def _paper(user: str, items: Literal["random", "description"], *against: str) -> Row:
@@ -353,6 +378,16 @@ _ROWS: tuple[Row, ...] = (
         _BLANK,
         "everything without facts",
     ),
+    Row(
+        "everything by length",
+        "the same, weights by how many items are shown",
+        LATE,
+        "late",
+        ("everything",),
+        evidence=_WHOLE,
+        base=SASREC,
+        by_length=True,
+    ),
     _late(
         "everything+persona",
         "all evidence, the facts and the dense persona",
@@ -375,6 +410,9 @@ _ROWS: tuple[Row, ...] = (
     ),
     _reranked("everything", 10),
     _reranked("everything", 100),
+    _learned("everything without facts"),
+    _learned("everything", "everything with shuffled facts", "everything without facts"),
+    _learned("everything with shuffled facts", "everything without facts"),
     # -- the paper's table; none x random is sasrec
     _paper("none", "description", SASREC),
     _paper("random", "random", SASREC),

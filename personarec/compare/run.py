@@ -27,10 +27,11 @@ from personarec.compare.fitted import Fitted
 from personarec.compare.rows import PERSONA, ROWS, SASREC, TRAINED, Row, chosen_rows
 from personarec.compare.settings import Settings
 from personarec.compare.tuning import settings_of, tunable, tune_row
-from personarec.compare.work import STEPS, make_cell
+from personarec.compare.work import RERANK, STEPS, make_cell
 from personarec.compare.world import World, read_world
 from personarec.evaluation.metrics import METRICS
 from personarec.evaluation.protocols import UNSEEN_USERS
+from personarec.retriever.length_weights import GROUPS
 from personarec.training.processes import default_workers, side_by_side
 
 Say = Callable[[str], None]
@@ -268,6 +269,8 @@ def _identity(row: Row, config: CompareConfig) -> dict[str, Any]:
         "kind": row.kind, "evidence": row.evidence, "candidates": row.candidates,
         "items": row.items,
         "persona": [persona.fusion, persona.source, persona.encoder] if persona else None,
+    if row.by_length:
+        found["by length"] = GROUPS
     }  # fmt: skip
     encoders = [persona.encoder] if persona else []
     encoders += [n for n in row.evidence if n.startswith(PERSONA)]
@@ -282,6 +285,8 @@ def _own_settings(row: Row, settings: Settings) -> dict[str, Any]:
     """The settings that a row's own work follows from; its base has a key of its own."""
     whole = settings.as_dict()
     names = ("sasrec", "options") if row.kind == "network" else ("evidence",)
+    if row.kind == "learned":
+        return {"rerank": RERANK.model_dump(exclude={"seed"})}
     found = {name: whole[name] for name in names if row.kind != "rerank"}
     return found | {"weights": STEPS, "cold": row.cold} if row.kind == "late" else found
 

@@ -11,15 +11,20 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from personarec.compare.asking import answer, reranked
+from personarec.compare.asking import Answers, answer, answer_reordered, reranked
 from personarec.compare.cells import CellResult, read_metrics, read_tensors
+from personarec.compare.checks import met_once
 from personarec.compare.fitted import Fitted
 from personarec.compare.networks import Networks, network_config, network_scorer, train_network
 from personarec.compare.rows import FEW, ROWS, SASREC, Row
 from personarec.compare.settings import Settings
-from personarec.evaluation.metrics import Scorer, rank_all
+from personarec.evaluation.metrics import Scorer, ndcg, rank_all
+from personarec.rerank.candidates import Candidates, gather
+from personarec.rerank.features import ItemFeatures
+from personarec.rerank.model import RerankConfig, Reranker, cross_fitted
 from personarec.retriever.cold_items import ColdItems
 from personarec.retriever.fusion import Trial, choose_weights, fused_scorer
+from personarec.retriever.length_weights import fused_by_length, search_length_weights
 from personarec.retriever.popularity import item_counts
 from personarec.retriever.weights import search_weights
 from personarec.torch_threads import torch_threads
@@ -35,6 +40,8 @@ Say = Callable[[str], None]
 STEPS = (0.0, 0.025, 0.05, 0.1, 0.15, 0.2, 0.3, 0.45, 0.7, 1.0)
 """Weights tried of one or two sources, the same for a control and its row; of more they are sought.
 """
+RERANK = RerankConfig()
+"""How a learned rerank is trained, the same for a control and its row; its seed is the cell's."""
 
 
 def make_cell(
@@ -77,6 +84,7 @@ class _Maker:
             "network": self._network,
             "late": self._late,
             "rerank": self._rerank,
+            "learned": self._learned,
         }[self.row.kind]()
 
     def _evidence_alone(self) -> CellResult:
@@ -121,15 +129,21 @@ class _Maker:
             {n: self.fitted.evidence(n, self.seed, report=r) for n in self.row.evidence}
             for r in (False, True)
         )
-        test = self.world.protocol.test
-        best = self._timed(
-            "weigh",
-            lambda: self._weighed(self._network_scorer(networks, base, report=False), choosing),
-        )
-        scorer = fused_scorer(
-            self._network_scorer(networks, base, report=True),
-            reporting, best.weights, test.visible, self._cold(self.row),
-        )  # fmt: skip
+        test, cold = self.world.protocol.test, self._cold(self.row, report=True)
+        chosen_by = self._network_scorer(networks, base, report=False)
+        reported = self._network_scorer(networks, base, report=True)
+        if self.row.by_length:
+            split = self.world.protocol.split
+            found = self._timed(
+                "weigh",
+                lambda: search_length_weights(
+                    chosen_by, choosing, split.train, split.valid, seed=self.seed
+                ),
+            )
+            scorer = fused_by_length(reported, reporting, found, test.visible, cold)
+            return replace(self._answered(scorer, found.ndcg), weights=found.named())
+        best = self._timed("weigh", lambda: self._weighed(chosen_by, choosing))
+        scorer = fused_scorer(reported, reporting, best.weights, test.visible, cold)
         return replace(self._answered(scorer, best.ndcg), weights=dict(best.weights))
 
     def _weighed(self, scorer: Scorer, evidence: Mapping[str, Evidence]) -> Trial:
@@ -140,11 +154,11 @@ class _Maker:
         best, _ = choose_weights(scorer, evidence, split.train, split.valid, steps)
         return best
 
-    def _cold(self, row: Row) -> ColdItems | None:
+    def _cold(self, row: Row, *, report: bool) -> ColdItems | None:
         if row.cold is None:
             return None
-        facts: Any = self.fitted.evidence(row.cold, self.seed, report=True)
-        return ColdItems.find(facts.items, item_counts(self.world.fit(report=True)))
+        facts: Any = self.fitted.evidence(row.cold, self.seed, report=report)
+        return ColdItems.find(facts.items, item_counts(self.world.fit(report=report)))
 
     def _rerank(self) -> CellResult:
         base = ROWS[str(self.row.base)]
@@ -155,6 +169,50 @@ class _Maker:
         # Nothing is chosen here, so the base's validation stands.
         return self._answered(scorer, float(read_metrics(self.bases[base.name])["validation"]))
 
+    def _learned(self) -> CellResult:
+        base, split = ROWS[str(self.row.base)], self.world.protocol.split
+        config = RERANK.model_copy(update={"seed": self.seed})
+        users = np.flatnonzero(split.valid >= 0).astype(np.int64)
+        taught = self._timed("gather", lambda: self._candidates(base, report=False)(users))
+        model = self._timed(
+            "fit",
+            lambda: Reranker.fit(taught, config, test=met_once(split.test, self.world)),
+        )
+        # What a session is scored by has not seen its user, or validation would praise itself.
+        scores = self._timed("cross-fit", lambda: cross_fitted(taught, config, seed=self.seed))
+        result = self._result(
+            lambda: answer_reordered(
+                self._candidates(base, report=True), model, self.world.protocol.test
+            ),
+            float(ndcg(taught.reordered(scores), CUTOFF).mean()),
+        )
+        before = float(ndcg(taught.ranks, CUTOFF).mean())
+        return replace(result, notes=dict(result.notes) | {"validation before": before})
+
+    def _candidates(self, base: Row, *, report: bool) -> Callable[[NDArray[np.int64]], Candidates]:
+        """The first of a finished late fusion: of validation users, or of test queries by place."""
+        split, test = self.world.protocol.split, self.world.protocol.test
+        sequences, targets = (test.visible, test.targets) if report else (split.train, split.valid)
+        inner = ROWS[str(base.base)]
+        scorer = self._network_scorer(self._restored(inner.name), inner, report=report)
+        evidence = {n: self.fitted.evidence(n, self.seed, report=report) for n in base.evidence}
+        weights = read_metrics(self.bases[base.name])["weights"]
+        steps: Any = self.fitted.evidence("transitions", self.seed, report=report)
+        known = ItemFeatures.of(
+            item_counts(self.world.fit(report=report)),
+            steps.matrix,
+            self.fitted.facts(base.facts, self.seed) if base.facts else None,
+        )
+        cold = self._cold(base, report=report)
+
+        def gathered(places: NDArray[np.int64]) -> Candidates:
+            return gather(
+                scorer, evidence, weights, known, places, sequences, targets,
+                k=self.row.candidates, cold=cold,
+            )  # fmt: skip
+
+        return gathered
+
     def _scorer_of(self, row: Row) -> Scorer:
         """The reported scorer of a finished row."""
         if row.kind == "network":
@@ -164,7 +222,7 @@ class _Maker:
         inner = ROWS[str(row.base)]
         return fused_scorer(
             self._network_scorer(self._restored(inner.name), inner, report=True),
-            evidence, weights, self.world.protocol.test.visible, self._cold(row),
+            evidence, weights, self.world.protocol.test.visible, self._cold(row, report=True),
         )  # fmt: skip
 
     def _restored(self, name: str) -> Networks:
@@ -184,7 +242,10 @@ class _Maker:
         return rank_all(scorer, split.train, split.valid).ndcg(CUTOFF)
 
     def _answered(self, scorer: Scorer, validation: float) -> CellResult:
-        answers = self._timed("test", lambda: answer(scorer, self.world.protocol.test))
+        return self._result(lambda: answer(scorer, self.world.protocol.test), validation)
+
+    def _result(self, asked: Callable[[], Answers], validation: float) -> CellResult:
+        answers = self._timed("test", asked)
         notes = {"seconds": {k: round(v, 2) for k, v in self.seconds.items()}}
         return CellResult(answers, validation, notes=notes)
 

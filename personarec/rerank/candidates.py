@@ -81,6 +81,19 @@ class Candidates:
         ranks[found] = 0.5 + (scores > own).sum(axis=1) + 0.5 * (scores == own).sum(axis=1)
         return ranks
 
+    def best(self, scores: NDArray[np.float32], first: int) -> NDArray[np.int32]:
+        """The best candidates in another order; of equal scores what stood before comes first.
+
+        Args:
+            scores: shape (n, k).
+            first: how many, at most k.
+
+        Returns:
+            int32, shape (n, first); −1 where a session has no more.
+        """
+        order = np.argsort(np.where(self.items >= 0, -scores, np.inf), axis=1, kind="stable")
+        return np.take_along_axis(self.items, order[:, :first], axis=1)
+
 
 def gather(
     scorer: Scorer,

@@ -88,23 +88,24 @@ class ItemFeatures:
 
     @classmethod
     def of(
-        cls, counts: NDArray[np.int64], facts: csr_array, transitions: csr_array
+        cls,
+        counts: NDArray[np.int64],
+        transitions: csr_array,
+        facts: csr_array | None = None,
     ) -> ItemFeatures:
         """Of a catalogue.
 
         Args:
             counts: int64, shape (n_items,), of the fit sequences.
-            facts: shape (n_items, n_facts).
             transitions: shape (n_items, n_items), row the earlier item; of the fit sequences.
+            facts: shape (n_items, n_facts); none: nothing is known by them.
         """
-        n_facts = np.diff(facts.indptr)
-        return cls(
-            {
-                "popularity": np.log1p(counts).astype(np.float32),
-                "facts": np.log1p(n_facts).astype(np.float32),
-            },
-            {"fact": Links.by_facts(facts), "transition": Links.straight(transitions)},
-        )
+        columns = {"popularity": np.log1p(counts).astype(np.float32)}
+        links = {"transition": Links.straight(transitions)}
+        if facts is not None:
+            columns["facts"] = np.log1p(np.diff(facts.indptr)).astype(np.float32)
+            links["fact"] = Links.by_facts(facts)
+        return cls(columns, links)
 
 
 def newest(sessions: Sequences, n: int) -> Sequences:

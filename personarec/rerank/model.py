@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -16,10 +14,6 @@ from torch import Tensor, nn
 from kg.errors import ChangeSomethingError
 from personarec.evaluation.leakage import LeakError
 from personarec.rerank.candidates import Candidates
-from personarec.retriever.checkpoint import CheckpointError, load_checkpoint, save_checkpoint
-
-if TYPE_CHECKING:
-    from personarec.evaluation.metrics import Scorer
 
 _BLOCK = 2000
 """Sessions scored at a time."""
@@ -138,28 +132,6 @@ class Reranker:
                 scores[start : start + _BLOCK] = self.net(block).numpy()
         return scores
 
-    def save(self, folder: Path) -> None:
-        """Write it into ``folder``; see ``save_checkpoint``."""
-        tensors = {name: value.numpy() for name, value in self.net.state_dict().items()}
-        document = {"rerank": self.config.model_dump(), "features": list(self.names)}
-        save_checkpoint(folder, tensors, document)
-
-    @classmethod
-    def load(cls, folder: Path) -> Reranker:
-        """Read what ``save`` wrote.
-
-        Raises:
-            CheckpointError: no checkpoint there, or not one of a reranker.
-        """
-        tensors, document = load_checkpoint(folder)
-        try:
-            config, names = RerankConfig(**document["rerank"]), tuple(document["features"])
-            net = RerankNet(len(names), config.hidden, config.dropout)
-            net.load_state_dict({name: torch.from_numpy(t) for name, t in tensors.items()})
-        except (KeyError, ValueError, RuntimeError) as error:
-            raise CheckpointError(f"{folder} is no checkpoint of a reranker: {error}") from error
-        return cls(names, net.eval(), config)
-
 
 def refuse_test(candidates: Candidates, test: NDArray[np.int32]) -> None:
     """Refuse to learn from test items.
@@ -194,27 +166,6 @@ def cross_fitted(
             model = Reranker.fit(candidates.take(~held), config)
             scores[held] = model.score(candidates.take(held))
     return scores
-
-
-def reordering(
-    model: Reranker, gathered: Callable[[NDArray[np.int64]], Candidates], n_items: int
-) -> Scorer:
-    """Scores for ``personarec.compare.asking.reranked``: of the candidates alone, 0 elsewhere.
-
-    Args:
-        model: trained.
-        gathered: candidates of users, as many as are reordered.
-        n_items: size of the catalogue.
-    """
-
-    def score(users: NDArray[np.int64]) -> NDArray[np.float32]:
-        found = gathered(users)
-        scores = np.zeros((len(users), n_items), np.float32)
-        rows, columns = np.nonzero(found.items >= 0)
-        scores[rows, found.items[rows, columns]] = model.score(found)[rows, columns]
-        return scores
-
-    return score
 
 
 def _train(

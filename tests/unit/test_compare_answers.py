@@ -94,8 +94,9 @@ def test_choice_by_validation_leaves_controls_and_reranked_rows_out() -> None:
     validation = dict.fromkeys(ROWS, 0.1)
     validation |= {
         "sasrec+linear": 0.2, "everything": 0.3, "everything with shuffled facts": 0.9,
-        "everything reranked 10": 0.9, "everything+persona": 0.25, "token random": 0.9,
-        "everything+shuffled persona": 0.9, "kg+text x random": 0.9,
+        "everything reranked 10": 0.9, "everything learned rerank": 0.9,
+        "everything+persona": 0.25, "token random": 0.9, "everything+shuffled persona": 0.9,
+        "kg+text x random": 0.9,
     }  # fmt: skip
     found = choose(list(ROWS.values()), validation)
     assert vars(found) == {

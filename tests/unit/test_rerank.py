@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,7 +9,7 @@ import torch
 from scipy.sparse import csr_array
 
 from kg.errors import ChangeSomethingError
-from personarec.compare.asking import answer, reranked
+from personarec.compare.asking import answer, answer_reordered
 from personarec.evaluation.leakage import LeakError
 from personarec.evaluation.metrics import ndcg, rank_all
 from personarec.evaluation.protocols import Queries
@@ -23,9 +22,7 @@ from personarec.rerank.model import (
     RerankNet,
     cross_fitted,
     folds,
-    reordering,
 )
-from personarec.retriever.checkpoint import CheckpointError, save_checkpoint
 from personarec.retriever.fusion import fused_scorer
 from personarec.retriever.popularity import PopularityConfig, PopularityModel
 
@@ -63,7 +60,7 @@ def known() -> tuple[Sequences, ItemFeatures, PopularityModel]:
     counts = np.arange(N_ITEMS)
     return (
         sessions,
-        ItemFeatures.of(counts, facts, steps),
+        ItemFeatures.of(counts, steps, facts),
         PopularityModel(counts, PopularityConfig()),
     )
 
@@ -185,18 +182,18 @@ def test_sessions_without_their_item_among_the_candidates() -> None:
         Reranker.fit(half.take(np.array([0, 1])), QUICK)
 
 
-def test_saved_and_read_again(tmp_path: Path) -> None:
+def test_other_features_are_refused() -> None:
     candidates = planted(80)
     model = Reranker.fit(candidates, QUICK)
-    model.save(tmp_path / "rerank")
-    again = Reranker.load(tmp_path / "rerank")
-    assert again.config == QUICK
-    np.testing.assert_array_equal(again.score(candidates), model.score(candidates))
     with pytest.raises(ValueError, match="trained with"):
-        again.score(replace(candidates, names=("fused", "b", "a")))
-    save_checkpoint(tmp_path / "other", {}, {"items": []})
-    with pytest.raises(CheckpointError, match="no checkpoint of a reranker"):
-        Reranker.load(tmp_path / "other")
+        model.score(replace(candidates, names=("fused", "b", "a")))
+
+
+def test_without_facts_nothing_is_known_by_them(known: tuple) -> None:  # type: ignore[type-arg]
+    _, features, _ = known
+    bare = ItemFeatures.of(np.arange(N_ITEMS), features.links["transition"].there)
+    assert set(features.columns) - set(bare.columns) == {"facts"}
+    assert set(features.links) - set(bare.links) == {"fact"}
 
 
 def test_a_list_reordered_has_the_ranks_of_its_candidates(known: tuple) -> None:  # type: ignore[type-arg]
@@ -205,21 +202,23 @@ def test_a_list_reordered_has_the_ranks_of_its_candidates(known: tuple) -> None:
     users = np.arange(3)
     evidence, weights = {"popularity": popularity}, {"popularity": 0.4}
 
-    def gathered(asked: np.ndarray, targets: np.ndarray | None = None) -> Candidates:
+    def gathered(asked: np.ndarray) -> Candidates:
         return gather(
-            lambda u: base[u], evidence, weights, features, asked, sessions, targets, k=6
+            lambda u: base[u], evidence, weights, features, asked, sessions, targets, k=10
         )  # fmt: skip
 
-    targets = gathered(users).items[:, 2]
-    targets[0] = base[0].argmin()  # behind the candidates
-    found = gathered(users, targets)
+    targets = np.zeros(3, np.int32)
+    targets[:] = gathered(users).items[:, 2]
+    targets[2] = base[2].argmin()  # behind the candidates
+    found = gathered(users)
     net = RerankNet(len(found.names), 4, 0.0)
     torch.nn.init.constant_(net.fused, -1.0)  # the candidates in reverse
     model = Reranker(found.names, net.eval(), QUICK)
-    first = fused_scorer(lambda u: base[u], evidence, weights, sessions)
     queries = Queries(sessions, targets, users)
-    whole = reranked(first, reordering(model, gathered, N_ITEMS), queries, 6)
-    expected = found.reordered(model.score(found))
-    np.testing.assert_array_equal(expected, [found.ranks[0], 4, 4])
-    assert found.ranks[0] > 6
-    np.testing.assert_array_equal(answer(whole, queries).ranks, expected)
+    plain = answer(fused_scorer(lambda u: base[u], evidence, weights, sessions), queries)
+    whole = answer_reordered(gathered, model, queries, block=2)
+    assert plain.ranks[2] > 10
+    np.testing.assert_array_equal(whole.ranks, [7, 8, plain.ranks[2]])
+    np.testing.assert_array_equal(whole.lists[1:], plain.lists[1:, ::-1])
+    # The first session has nine items left.
+    np.testing.assert_array_equal(whole.lists[0], [*plain.lists[0, 8::-1], -1])
