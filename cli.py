@@ -436,9 +436,15 @@ def personas() -> None:
     """Personas in the graph."""
 
 
+_texts = click.option(
+    "--texts", is_flag=True, help="Tell items by what personarec texts wrote, not by facts alone."
+)
+
+
 def _encoder(command: Callable[..., None]) -> Callable[..., None]:
     """The options that name personas; the command gets them as it is."""
     for option in (
+        _texts,
         click.option("--prototypes", type=click.IntRange(2), metavar="N",
                      help="How many prototypes; by default as many as are stable."),
         click.option("--set", "settings", multiple=True, metavar="NAME=VALUE",
@@ -461,8 +467,8 @@ def _encoder(command: Callable[..., None]) -> Callable[..., None]:
 @_common
 def train_personas(
     dataset: str | None, encoder: str | None, dim: int | None, settings: tuple[str, ...],
-    prototypes: int | None, refit: bool, nproc: int, force: bool, graph: str | None, home: Path,
-    as_json: bool,
+    prototypes: int | None, texts: bool, refit: bool, nproc: int, force: bool, graph: str | None,
+    home: Path, as_json: bool,
 ) -> None:  # fmt: skip
     """Learn personas and save them in a folder; the graph stays as it is."""
     from personarec import console
@@ -470,7 +476,7 @@ def train_personas(
     from personarec.training.config import TrainConfig
 
     plain = TrainConfig(refit=refit)
-    config = commands.with_encoder(plain, encoder, dim, settings, prototypes)
+    config = commands.with_encoder(plain, encoder, dim, settings, prototypes, texts)
     with _open(graph, home) as store:
         name = _loaded(store, dataset)
         document = commands.train_personas(store, name, config, home, force=force, processes=nproc)
@@ -618,8 +624,8 @@ def texts(dataset: str | None, graph: str | None, home: Path, as_json: bool, **w
 def train(
     dataset: str, data: Path | None, refit: bool, seeds: int, rows: str | None, epochs: int | None,
     threads: int | None, workers: int | None, force: bool, encoder: str | None, dim: int | None,
-    settings: tuple[str, ...], prototypes: int | None, tuned: Path | None, graph: str | None,
-    home: Path, as_json: bool,
+    settings: tuple[str, ...], prototypes: int | None, texts: bool, tuned: Path | None,
+    graph: str | None, home: Path, as_json: bool,
 ) -> None:  # fmt: skip
     """Graph, personas, write-back, retriever and its table with controls, for one data set."""
     from personarec import console
@@ -627,7 +633,7 @@ def train(
     from personarec.commands.train import print_training, train_config, train_whole_way
 
     config = train_config(dataset, refit, seeds, rows, epochs, threads, tuned)
-    config = with_encoder(config, encoder, dim, settings, prototypes)
+    config = with_encoder(config, encoder, dim, settings, prototypes, texts)
     with _open(graph, home) as store:
         outcome = train_whole_way(
             store, dataset, config, home, data=data, workers=workers, force=force
@@ -669,6 +675,11 @@ def tune(
 @click.option("--trials", default=0, show_default=True, type=click.IntRange(0),
               help="Trials for each row's settings, on validation; 0: the defaults.")  # fmt: skip
 @click.option("--encoder", metavar="NAME", help="Persona encoder of the rows that are trained.")
+@_texts
+@click.option("--llm-url", metavar="URL",
+              help="OpenAI-compatible endpoint that tells users in keywords; its key in "
+              "PERSONAREC_LLM_KEY.")  # fmt: skip
+@click.option("--llm-model", metavar="NAME", help="Language model of the rows of keywords.")
 @click.option("--epochs", type=click.IntRange(1), help="Most epochs.")
 @click.option("--tuned", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE",
               help="Settings of the network that personarec tune found.")  # fmt: skip
@@ -678,14 +689,18 @@ def tune(
 @_common
 def compare_rows(
     dataset: str, data: Path | None, rows: str | None, seeds: int, refit: bool, split: str | None,
-    trials: int, encoder: str | None, epochs: int | None, tuned: Path | None, out: Path | None,
-    workers: int | None, graph: str | None, home: Path, as_json: bool,
+    trials: int, encoder: str | None, texts: bool, llm_url: str | None, llm_model: str | None,
+    epochs: int | None, tuned: Path | None, out: Path | None, workers: int | None,
+    graph: str | None, home: Path, as_json: bool,
 ) -> None:  # fmt: skip
     """Every row with its controls and one report; what an earlier run has finished is kept."""
     from personarec import console
     from personarec.commands.compare import compare_config, compare_data_set, print_comparison
 
-    config = compare_config(dataset, rows, seeds, refit, split, trials, encoder, epochs, tuned)
+    config = compare_config(
+        dataset, rows, seeds, refit, split, trials, encoder, epochs, tuned,
+        texts=texts, llm_url=llm_url, llm_model=llm_model,
+    )  # fmt: skip
     with _open(graph, home) as store:
         outcome = compare_data_set(
             store, dataset, config, home, data=data, out=out, workers=workers

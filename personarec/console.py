@@ -69,6 +69,11 @@ def progress_bar() -> Iterator[Callable[[str, int, int | None], None]]:
         yield advance
 
 
+def tell(text: str) -> None:
+    """A line of progress on standard error, in a log too: for steps that take minutes."""
+    err.print(text, markup=False)
+
+
 def say(text: str) -> None:
     """A line of progress on standard error, where that is a terminal."""
     if err.is_terminal:

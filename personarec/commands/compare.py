@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from kg.errors import ChangeSomethingError
 from kg.ingest import loaded_names
 from kg.store import GraphStore
 from personarec.commands.ingest import Wanted, ingest_data_set
 from personarec.console import out as console
-from personarec.console import print_table, say
+from personarec.console import print_table, say, tell
 from personarec.datasets.manifest import name_of
 
 if TYPE_CHECKING:
@@ -46,6 +47,10 @@ def compare_config(
     encoder: str | None,
     epochs: int | None,
     tuned: Path | None = None,
+    *,
+    texts: bool = False,
+    llm_url: str | None = None,
+    llm_model: str | None = None,
 ) -> CompareConfig:
     """The settings that the options name.
 
@@ -57,12 +62,15 @@ def compare_config(
     from personarec.personas.registry import make_encoder
     from personarec.retriever.settings import settings_for
 
+    if bool(llm_url) != bool(llm_model):
+        raise ChangeSomethingError("name a language model by --llm-model with --llm-url")
     names = tuple(r.strip() for r in rows.split(",") if r.strip()) if rows else ()
     chosen_rows(names)
     network = settings_for(name_of(dataset), tuned)
     config = CompareConfig(
         rows=names, seeds=seeds, refit=refit, split=split, trials=trials,
-        sasrec=network.sasrec, options=network.options,
+        sasrec=network.sasrec, options=network.options, texts=texts, llm_url=llm_url,
+        llm_model=llm_model,
     )  # fmt: skip
     if split is not None:
         require_protocol(split)
@@ -94,7 +102,8 @@ def compare_data_set(
     if name not in loaded_names(store):
         say(f"ingesting {dataset}")
         ingest_data_set(store, Wanted(dataset, data=data), home)
-    done = compare(store, name, config, home, say, out=out, workers=workers)
+    say("reading the graph")
+    done = compare(store, name, config, home, tell, out=out, workers=workers)
     say("figures and tables")
     document = results_document(done)
     save_document(done.world.out, document)

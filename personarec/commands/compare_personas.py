@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from kg.errors import ChangeSomethingError
 from kg.partial import written_whole
 from kg.store import GraphStore
-from personarec.console import out, print_table, say
+from personarec.console import out, print_table, tell
 
 if TYPE_CHECKING:
     from personarec.personas.comparison.cells import Cell
@@ -97,7 +97,7 @@ def compare_personas(
     for name in asked.datasets:
         data = read_data(store, name)
         folders[name] = cells_folder(home, data)
-        make_cells(folders[name], data, cells, say)
+        make_cells(folders[name], data, cells, tell)
     return comparison(folders, cells)
 
 

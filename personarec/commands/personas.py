@@ -49,6 +49,7 @@ def with_encoder(
     dim: int | None,
     settings: Sequence[str],
     prototypes: int | None = None,
+    texts: bool = False,
 ) -> TrainConfig:
     """A training with the personas that the options name.
 
@@ -58,6 +59,7 @@ def with_encoder(
         dim: dimensions; 256 if not given.
         settings: ``NAME=VALUE``, values as JSON or else as text.
         prototypes: how many; chosen by stability if not given.
+        texts: whether items are told by what ``personarec texts`` wrote.
 
     Raises:
         ChangeSomethingError: no such encoder or setting, or an impossible value.
@@ -68,6 +70,7 @@ def with_encoder(
         update={
             "encoder": encoder or config.encoder,
             "encoder_settings": {"dim": dim or DIMENSIONS} | named_values(settings, "--set"),
+            "texts": texts,
             "prototypes": config.prototypes.model_copy(update={"number": prototypes}),
         }
     )
@@ -94,7 +97,7 @@ def train_personas(
 
     check_processes(encoder_of(config), config.encoder, processes)
     say("reading the graph")
-    data = read_data(store, dataset)
+    data = read_data(store, dataset, home / "texts" if config.texts else None)
     fit = data.split.fit(config.refit)
     folder = home / "personas" / version_key(data, fit, config)
     fresh = force or not folder.exists()

@@ -175,7 +175,7 @@ class _Work:
     ) -> list[str]:
         """The model's texts, else the composed ones, in a file and for embedding."""
         from personarec.text.asking import AskOptions, ask_all
-        from personarec.text.items import write_texts
+        from personarec.text.descriptions import write_texts
 
         texts, makers = list(composed), list(made_by)
         if self.chat is not None:

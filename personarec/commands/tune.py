@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from kg.store import GraphStore
 from personarec.console import out as console
-from personarec.console import print_table, say
+from personarec.console import print_table, tell
 
 if TYPE_CHECKING:
     from personarec.retriever.tuning import TrialResult
@@ -37,13 +37,13 @@ def tune_data_set(
     from personarec.retriever.tuning import SearchSpace, tune
     from personarec.training.data import read_data
 
-    def tell(trial: TrialResult) -> None:
+    def ended(trial: TrialResult) -> None:
         state = "stopped early, at" if trial.pruned else "validation NDCG@10"
-        say(f"trial {trial.number + 1} of {trials}: {state} {trial.ndcg:.4f}")
+        tell(f"trial {trial.number + 1} of {trials}: {state} {trial.ndcg:.4f}")
 
     folder = home / "tune" / dataset
     data = read_data(store, dataset)
-    found = tune(data.split, SearchSpace(), trials, folder, seed=seed, on_trial=tell)
+    found = tune(data.split, SearchSpace(), trials, folder, seed=seed, on_trial=ended)
     path = path or folder / "settings.yaml"
     whole = sum(not t.pruned for t in found.trials)
     comment = (

@@ -26,6 +26,11 @@ class CompareConfig(BaseModel):
     """The trained persona encoder of the rows that say ``persona``."""
     embedder: str = "auto"
     """What turns the items' texts into vectors, for the rows that start from descriptions."""
+    texts: bool = False
+    """Items are told by what ``personarec texts`` wrote, not by their facts alone."""
+    llm_url: str | None = None
+    """Of the endpoint that tells users in keywords; none: their strongest facts do."""
+    llm_model: str | None = None
     sasrec: SasRecConfig = SasRecConfig()
     options: TrainingOptions = TrainingOptions()
     samples: int = Field(default=10_000, ge=100)

@@ -121,13 +121,19 @@ class Fitted:
 
             known = Known(model=self._personas(inner, seed, report, dim))
             return ShuffledEncoder(inner=known, dim=dim, seed=seed).fit(data)
-        return make_encoder(name, dim=dim, seed=seed).fit(data)
+        settings: dict[str, Any] = {}
+        config = self.world.config
+        if name == "keywords" and config.llm_url:
+            settings = {
+                "llm_url": config.llm_url, "llm_model": config.llm_model, "cache": self.world.texts,
+            }  # fmt: skip
+        return make_encoder(name, dim=dim, seed=seed, **settings).fit(data)
 
     def _embed_items(self, dim: int) -> Matrix:
         from personarec.text.items import item_text_vectors
 
         data = TrainingData.of(self.world.data)
-        found = item_text_vectors(data, self.world.config.embedder, dim)
+        found = item_text_vectors(data, self.world.config.embedder, dim, cache=self.world.texts)
         if not found.any():
             raise ChangeSomethingError(
                 "no text vectors: no item has a title, a description or facts to make one of"

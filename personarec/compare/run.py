@@ -128,7 +128,6 @@ def compare(
         LeakError: an input knows held-out interactions.
     """
     chosen_rows(config.rows)  # a wrong name is said before the graph is read
-    say("reading the graph")
     return compare_world(read_world(store, dataset, config, out, home), say, workers=workers)
 
 
@@ -269,24 +268,26 @@ def _identity(row: Row, config: CompareConfig) -> dict[str, Any]:
         "kind": row.kind, "evidence": row.evidence, "candidates": row.candidates,
         "items": row.items,
         "persona": [persona.fusion, persona.source, persona.encoder] if persona else None,
+    }  # fmt: skip
     if row.by_length:
         found["by length"] = GROUPS
-    }  # fmt: skip
     encoders = [persona.encoder] if persona else []
     encoders += [n for n in row.evidence if n.startswith(PERSONA)]
     if any(TRAINED in e for e in encoders):
         found["encoder"] = config.encoder
     if row.items == "description" or "keywords" in encoders:
         found["embedder"] = config.embedder
+    if "keywords" in encoders and config.llm_model:
+        found["keywords by"] = config.llm_model
     return found
 
 
 def _own_settings(row: Row, settings: Settings) -> dict[str, Any]:
     """The settings that a row's own work follows from; its base has a key of its own."""
     whole = settings.as_dict()
-    names = ("sasrec", "options") if row.kind == "network" else ("evidence",)
     if row.kind == "learned":
         return {"rerank": RERANK.model_dump(exclude={"seed"})}
+    names = ("sasrec", "options") if row.kind == "network" else ("evidence",)
     found = {name: whole[name] for name in names if row.kind != "rerank"}
     return found | {"weights": STEPS, "cold": row.cold} if row.kind == "late" else found
 

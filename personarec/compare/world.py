@@ -37,6 +37,7 @@ class World:
         data_hash: of everything read, and of the split.
         links: of the items.
         environment: machine and versions.
+        texts: folder that keeps vectors of texts and answers of language models.
         left_out: relations that were not taken because they are later purchases.
     """
 
@@ -47,6 +48,7 @@ class World:
     data_hash: str
     links: ItemLinks
     environment: dict[str, Any]
+    texts: Path | None = None
     left_out: tuple[str, ...] = ()
 
     def fit(self, *, report: bool) -> Sequences:
@@ -69,14 +71,24 @@ def read_world(
     Raises:
         ChangeSomethingError: the data set is not there, or cannot be split so.
     """
-    data, left_out = without_later_purchases(read_data(store, dataset))
+    data, left_out = without_later_purchases(
+        read_data(store, dataset, home / "texts" if config.texts else None)
+    )
     links = read_links(store, dataset, data.catalogue)
     protocol = _protocol(config, data)
     config = config.model_copy(update={"split": protocol.name})
     data = replace(data, split=protocol.split)
     out = out or home / "compare" / f"{dataset}-{protocol.name}{'-refit' if config.refit else ''}"
     return World(
-        data, protocol, config, out, data.content_hash(), links, environment(store.engine), left_out
+        data,
+        protocol,
+        config,
+        out,
+        data.content_hash(),
+        links,
+        environment(store.engine),
+        home / "texts",
+        left_out,
     )
 
 

@@ -161,6 +161,7 @@ class TrainingData:
             data.catalogue.label,
             None if refit else data.split.valid,
             data.catalogue.titles,
+            data.descriptions,
         )
 
     @property

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from kg.errors import ChangeSomethingError
-from kg.partial import written_whole
 from personarec.personas.encoder import TrainingData
 from personarec.personas.facts import FactModel
 from personarec.text.compose import ItemTexts, entity_text, plain, readable, relation_text
@@ -111,32 +107,3 @@ def graph_text_vectors(
     keys_ = sorted(texts.graph.relations)
     vectors = embedder.embed([relation_text(key) for key in keys_])
     return nodes, {key[1]: row for key, row in zip(keys_, vectors, strict=True)}
-
-
-def write_texts(
-    path: Path, ids: Sequence[str], texts: Sequence[str], made_by: Sequence[str]
-) -> None:
-    """Lines of JSON: id, text and what made it; whole or not at all."""
-    with written_whole(path) as file:
-        for row in zip(ids, texts, made_by, strict=True):
-            line = dict(zip(("id", "text", "by"), row, strict=True))
-            file.write(json.dumps(line, ensure_ascii=False).encode() + b"\n")
-
-
-def with_descriptions(data: TrainingData, path: Path) -> TrainingData:
-    """Training data with the descriptions of a file that :func:`write_texts` wrote.
-
-    Raises:
-        ChangeSomethingError: no such file, or not of such lines.
-    """
-    try:
-        rows = [json.loads(line) for line in path.read_text("utf-8").splitlines()]
-        found = {row["id"]: str(row["text"]) for row in rows}
-    except FileNotFoundError as error:
-        raise ChangeSomethingError(f"no texts at {path}; run personarec texts first") from error
-    except (ValueError, KeyError, TypeError) as error:
-        raise ChangeSomethingError(
-            f"{path} holds no descriptions; remove it and run personarec texts again"
-        ) from error
-    ids = data.graph.nodes[data.item_type][: data.sequences.n_items]
-    return replace(data, descriptions=tuple(found.get(i) for i in ids))

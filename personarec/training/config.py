@@ -37,6 +37,8 @@ class TrainConfig(BaseModel):
     """Name of the persona encoder in the registry."""
     encoder_settings: dict[str, Any] = Field(default_factory=lambda: {"dim": 256})
     """Its settings; those not given have their defaults."""
+    texts: bool = False
+    """Items are told by what ``personarec texts`` wrote, not by their facts alone."""
     prototypes: PrototypeConfig = PrototypeConfig()
     facts: FactConfig = FactConfig()
     transitions: TransitionConfig = TransitionConfig()

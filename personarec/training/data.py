@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from scipy import sparse
@@ -24,6 +26,7 @@ from personarec.evaluation.sequences import Sequences
 from personarec.evaluation.splits import Split, leave_one_out
 from personarec.personas.facts import FactConfig, FactModel
 from personarec.retriever.evidence import EvidenceData
+from personarec.text.descriptions import read_descriptions
 
 
 @dataclass(frozen=True)
@@ -47,6 +50,7 @@ class GraphData:
         graph: items, entities and fact relations.
         facts: float32 CSR, shape (n_items, n_facts), 1 where an item has a fact.
         fact_columns: what each column of ``facts`` is.
+        descriptions: written for the items, n_items, where there are any.
     """
 
     name: str
@@ -56,6 +60,7 @@ class GraphData:
     graph: HeteroGraph
     facts: sparse.csr_array
     fact_columns: tuple[FactColumn, ...]
+    descriptions: tuple[str | None, ...] = ()
 
     @property
     def users(self) -> tuple[str, ...]:
@@ -84,19 +89,35 @@ class GraphData:
             digest.update(user.encode() + b"\n")
         for array in (self.interactions.user, self.interactions.item, self.interactions.timestamp):
             digest.update(np.ascontiguousarray(array.astype("<i8")).tobytes())
+        if self.descriptions:
+            digest.update(json.dumps(self.descriptions).encode())
         return digest.hexdigest()
 
 
-def read_data(store: GraphStore, dataset: str) -> GraphData:
-    """Read a data set from the graph. Raises ChangeSomethingError when it is not there."""
+def read_data(store: GraphStore, dataset: str, texts: Path | None = None) -> GraphData:
+    """Read a data set from the graph.
+
+    Args:
+        store: the graph.
+        dataset: its name.
+        texts: folder of texts that ``personarec texts`` wrote, of any data set; none: items are
+            told by their facts.
+
+    Raises:
+        ChangeSomethingError: no such data set, or no texts of it.
+    """
     label = DOMAINS[require_data_set(store, dataset)["domain"]]
     catalogue = read_catalogue(store, dataset, label)
     interactions = read_interactions(store, dataset, catalogue)
     graph = read_facts(store, catalogue)
     facts, columns = fact_matrix(graph, catalogue)
+    descriptions: tuple[str | None, ...] = ()
+    if texts is not None:
+        descriptions = read_descriptions(texts / dataset / "items.jsonl", catalogue.ids)
     return GraphData(
-        dataset, catalogue, interactions, leave_one_out(interactions), graph, facts, columns
-    )
+        dataset, catalogue, interactions, leave_one_out(interactions), graph, facts, columns,
+        descriptions,
+    )  # fmt: skip
 
 
 def fact_matrix(

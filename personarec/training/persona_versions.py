@@ -85,7 +85,9 @@ def compute_personas(
     refuse_leak("RATED relations that personas are made of", rated, data.split.test, "test")
     # Settings may be chosen by validation items only where they are not learned from.
     chosen_by = data.split.valid if sequences is data.split.train else None
-    visible = TrainingData(sequences, graph, data.catalogue.label, chosen_by, data.catalogue.titles)
+    visible = TrainingData(
+        sequences, graph, data.catalogue.label, chosen_by, data.catalogue.titles, data.descriptions
+    )
     return fit_encoder(encoder_of(config), visible, processes).personas(sequences)
 
 
@@ -105,6 +107,7 @@ def version_key(data: GraphData, sequences: Sequences, config: TrainConfig) -> s
         ).encode()
     )
     digest.update(data.graph.content_hash().encode())
+    digest.update(json.dumps([data.catalogue.titles, data.descriptions]).encode())
     for user in data.users:
         digest.update(user.encode() + b"\n")
     for array in (sequences.indptr, sequences.items):

@@ -87,7 +87,7 @@ def train_data_set(
         LeakError: an input knows held-out interactions.
     """
     say("reading the graph")
-    data = read_data(store, dataset)
+    data = read_data(store, dataset, home / "texts" if config.texts else None)
     key = _key(config, data)
     folder = home / "runs" / f"{dataset}-{key[:12]}"
     say("personas")

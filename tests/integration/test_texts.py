@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from conftest import quiet
 from integration.small import DBR, write_small
@@ -22,8 +23,10 @@ from personarec.evaluation.leakage import LeakError
 from personarec.evaluation.sequences import Sequences
 from personarec.personas.encoder import TrainingData
 from personarec.text.history import Histories
-from personarec.text.items import described, with_descriptions
+from personarec.text.items import described
+from personarec.training.config import TrainConfig
 from personarec.training.data import read_data
+from personarec.training.persona_versions import compute_personas
 
 WANTED = TextsWanted(embedder="tfidf", users=True)
 
@@ -56,9 +59,11 @@ def test_texts_without_a_model(store: GraphStore, tmp_path: Path) -> None:
     )
     assert items["small:i2"]["text"].endswith("Preceded by Film 1 é. A film about ferries.")
     assert "Dora Director" in lines(made.folder / "users.jsonl")["small:u1"]["text"]
-    data = read_data(store, "small")
-    found = described(with_descriptions(TrainingData.of(data), made.folder / "items.jsonl"))
-    assert found == [items[key]["text"] for key in data.catalogue.ids]
+    data = read_data(store, "small", tmp_path / "texts")
+    assert described(TrainingData.of(data)) == [items[key]["text"] for key in data.catalogue.ids]
+    plain = read_data(store, "small")
+    assert plain.content_hash() != data.content_hash(), "other texts are other data"
+    assert described(TrainingData.of(plain))[2].endswith("Preceded by Film 1 é.")
 
 
 def test_texts_of_a_language_model_and_what_it_is_told(
@@ -92,6 +97,14 @@ def test_texts_of_a_language_model_and_what_it_is_told(
         with pytest.raises(LeakError, match=r"prompts for keywords of users: user \d+ .*held-out"):
             make_texts(store, "small", tmp_path, replace(wanted, again=True))
         assert not any("Chosen:" in q for q in server.questions[asked:])
+    # Personas of texts are made of what was written, where that is asked for.
+    config = TrainConfig(encoder="text", encoder_settings={"dim": 4})
+    told_by = [
+        compute_personas(read_data(store, "small", texts), data.split.train, config)
+        for texts in (None, tmp_path / "texts", tmp_path / "texts")
+    ]
+    assert np.array_equal(told_by[1], told_by[2])
+    assert not np.array_equal(told_by[0], told_by[1])
     items = lines(made.folder / "items.jsonl")
     assert items["small:i3"] == {"id": "small:i3", "text": "A calm film.", "by": "m"}
     assert items["small:i4"]["by"] == "facts"

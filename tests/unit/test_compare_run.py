@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -11,7 +12,8 @@ from typing import Any
 import numpy as np
 import polars as pl
 import pytest
-from compare_small import N_ITEMS, small_data, small_world
+from compare_small import N_ITEMS, N_USERS, small_data, small_world
+from services.chat_server import Sent, chat_server, said
 
 from personarec.compare import run as run_module
 from personarec.compare.cells import cell_folder
@@ -122,8 +124,9 @@ def test_report_of_every_kind_of_row(
 ) -> None:
     rows = (
         *ROWS, "item-knn", "linear", "everything", "everything+persona", "token",
-        "token constant", "prefix norms shuffled", "everything reranked 10", "none x description",
-        "random x random",
+        "token constant", "prefix norms shuffled", "everything reranked 10",
+        "everything learned rerank", "everything with shuffled facts learned rerank",
+        "none x description", "random x random",
     )  # fmt: skip
     world = small_world(tmp_path, rows=rows, seeds=1, split=split, encoder="svd")
     done = compare_world(world, quiet)
@@ -141,6 +144,7 @@ def test_report_of_every_kind_of_row(
             assert parts["not in candidates"] + parts["demoted"] == pytest.approx(1 - row["HR@10"])
     compared = {(c["row"], c["against"]) for c in document["comparisons"]}
     assert ("sasrec+transitions+facts", "sasrec+transitions+shuffled facts") in compared
+    assert ("everything learned rerank", "everything") in compared
     for slicing in document["slices"]:
         assert sum(p["queries"] for p in slicing["parts"]) == document["queries"]
     if split == "user-disjoint":
@@ -275,3 +279,45 @@ def test_later_purchases_are_left_out_or_stop_everything(tmp_path: Path) -> None
 def test_a_cells_name_can_be_read() -> None:
     found = cell_folder(Path("out"), "kg+text x random", 3, "abcdef0123456789")
     assert found == Path("out/cells/kg-text-x-random.seed3.abcdef012345")
+
+
+def test_a_language_model_tells_users_once_and_is_told_no_held_out_item(tmp_path: Path) -> None:
+    def model(_text: str, number: int) -> Sent:
+        return said(f"mood {number % 5}")
+
+    with chat_server(model) as server:
+        changes = {"rows": ("text x random",), "seeds": 1, "llm_url": server.url, "llm_model": "m"}
+        world = replace(small_world(tmp_path / "out", **changes), texts=tmp_path / "texts")
+        done = compare_world(world, quiet)
+        assert not done.absent
+        asked = len(server.asked)
+        # Of the training items, then of the validation items too, for the refitted network.
+        assert N_USERS <= asked <= 2 * N_USERS
+        titles = world.data.catalogue.titles
+        visible = {
+            tuple(titles[i] for i in world.data.split.fit(refit)[user])
+            for user in range(N_USERS)
+            for refit in (False, True)
+        }
+        told = {
+            tuple(re.findall(r"Title \d+", question.split("Chosen:")[-1]))
+            for question in server.questions
+        }
+        assert told <= visible
+        compare_world(replace(world, out=tmp_path / "again"), quiet)
+        assert len(server.asked) == asked
+    plain = small_world(tmp_path / "out", rows=("text x random",), seeds=1)
+    assert compare_world(plain, quiet).cells["text x random"] != done.cells["text x random"]
+
+
+def test_weights_by_length_are_reported_with_their_groups(tmp_path: Path) -> None:
+    rows = ("everything", "everything by length")
+    done = compare_world(small_world(tmp_path, rows=rows, seeds=1), quiet)
+    document = results_document(done)
+    one, by_length = (
+        next(r for r in document["rows"] if r["name"] == name)["weights"][0] for name in rows
+    )
+    starts = {int(name.split(" from ")[1].split()[0]) for name in by_length}
+    assert min(starts) == 0
+    assert len(starts) > 1
+    assert set(by_length) == {f"{name} from {start} items" for name in one for start in starts}

@@ -17,6 +17,7 @@ from personarec.evaluation.sequences import Sequences
 from personarec.personas.baselines.texts import KeywordsEncoder, TextEncoder
 from personarec.personas.encoder import TrainingData
 from personarec.text.compose import ItemTexts, entity_text, relation_text
+from personarec.text.descriptions import read_descriptions, write_texts
 from personarec.text.embedders import make_embedder
 from personarec.text.items import (
     described,
@@ -24,8 +25,6 @@ from personarec.text.items import (
     histories,
     item_text_vectors,
     item_texts,
-    with_descriptions,
-    write_texts,
 )
 
 DBR = "http://dbpedia.org/resource/"
@@ -205,14 +204,15 @@ def test_written_descriptions_are_read_back_and_used(tmp_path: Path) -> None:
     data, path = films(), tmp_path / "items.jsonl"
     write_texts(path, ["x:film03", "x:gone"], ["Whales é.", "Nothing."], ["m", "m"])
     assert json.loads(path.read_text("utf-8").splitlines()[0])["by"] == "m"
-    found = with_descriptions(data, path)
+    ids = data.graph.nodes["Movie"][:N]
+    found = replace(data, descriptions=read_descriptions(path, ids))
     assert described(found)[3] == "Film 03 (1953): Whales é."
     assert described(found)[4] == described(data)[4]
     path.write_text("{\n")
     with pytest.raises(ChangeSomethingError, match="no descriptions"):
-        with_descriptions(data, path)
+        read_descriptions(path, ids)
     with pytest.raises(ChangeSomethingError, match="run personarec texts"):
-        with_descriptions(data, tmp_path / "none.jsonl")
+        read_descriptions(tmp_path / "none.jsonl", ids)
 
 
 def test_descriptions_for_other_items_are_refused() -> None:
