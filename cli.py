@@ -39,7 +39,8 @@ def main() -> NoReturn:
             last.daemon = True
             last.start()
         stopped.append(128 + number)
-        raise KeyboardInterrupt
+        # With the graph's driver loaded, of a kind that does not leave it waiting for ever.
+        raise getattr(sys.modules.get("kg.store"), "Interruption", KeyboardInterrupt)
 
     signal.signal(signal.SIGTERM, stop)
     signal.signal(signal.SIGINT, stop)

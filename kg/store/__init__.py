@@ -1,7 +1,15 @@
 """The graph store: Neo4j or the embedded engine behind one class."""
 
 from kg.store.connect import connect
-from kg.store.graph_store import GraphStore, Transaction
+from kg.store.graph_store import GraphStore, Interruption, Transaction
 from kg.store.statements import Statement, statement, statement_names
 
-__all__ = ["GraphStore", "Statement", "Transaction", "connect", "statement", "statement_names"]
+__all__ = [
+    "GraphStore",
+    "Interruption",
+    "Statement",
+    "Transaction",
+    "connect",
+    "statement",
+    "statement_names",
+]

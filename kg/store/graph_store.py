@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import random
 import time
+from asyncio import CancelledError
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
@@ -35,6 +36,16 @@ Row = list[Any]
 
 # Unknown labels on an empty database are no news to our users.
 logging.getLogger("neo4j.notifications").setLevel(logging.ERROR)
+
+
+class Interruption(KeyboardInterrupt, CancelledError):  # noqa: N818, it is none
+    """What a signal's handler raises to stop the work; a bare KeyboardInterrupt could hang.
+
+    It may come in the middle of a message, with half of it sent or read. The driver does not look
+    out for KeyboardInterrupt: it would ask for a rollback on the same connection, the server would
+    take that for the rest of the message, and both would wait for ever. What it looks out for, in
+    blocking code too, is a cancellation: it drops the connection, and the server rolls back.
+    """
 
 
 class Dialect(Protocol):

@@ -18,6 +18,7 @@ from kg.views.interactions import Interactions
 
 T = TypeVar("T")
 BATCH = 2_000  # nodes a query; bounds the size of its columns
+FEW = 50_000  # nodes that come as one list; of more, one answer would be too large
 
 
 @dataclass(frozen=True)
@@ -37,13 +38,22 @@ def batches(ids: Sequence[T], size: int = BATCH) -> Iterator[list[T]]:
 
 def read_catalogue(store: GraphStore, dataset: str, label: str) -> Catalogue:
     """Items of a data set, by id."""
-    rows = sorted(store.read(statement("export_items", label=label), dataset=dataset))
+    few, every = statement("first_items", label=label), statement("export_items", label=label)
+    rows = _nodes(store, few, every, dataset)
     return Catalogue(label, tuple(r[0] for r in rows), tuple(r[1] for r in rows))
 
 
 def read_users(store: GraphStore, dataset: str) -> tuple[str, ...]:
     """Users of a data set, by id."""
-    return tuple(sorted(r[0] for r in store.read(statement("export_users"), dataset=dataset)))
+    few, every = statement("first_users"), statement("export_users")
+    return tuple(row[0] for row in _nodes(store, few, every, dataset))
+
+
+def _nodes(store: GraphStore, few: Statement, every: Statement, dataset: str) -> list[list[Any]]:
+    """Rows of ``every``, sorted; where they are few, as the list that ``few`` gives."""
+    rows: list[list[Any]]
+    ((rows,),) = store.read(few, dataset=dataset, most=FEW + 1)
+    return sorted(rows if len(rows) <= FEW else store.read(every, dataset=dataset))
 
 
 def read_interactions(store: GraphStore, dataset: str, catalogue: Catalogue) -> Interactions:

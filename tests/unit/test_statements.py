@@ -223,9 +223,9 @@ def limits_are_ordered(text: str) -> list[str]:
 
 
 def orders_have_a_tie_break(text: str) -> list[str]:
-    """Rule 11: the last sort key is unique, and every sort key is a column."""
+    """Rule 11: the last sort key is unique, and every sort key is a column, or named before."""
     keys = sort_keys_of(text)
-    problems = [k for k in keys if k not in columns_of(text)]
+    problems = [k for k in keys if k not in columns_of(text) and f" AS {k} " not in text]
     return problems + ([keys[-1]] if keys and keys[-1] not in TIE_BREAKS else [])
 
 
@@ -332,7 +332,10 @@ RULES: dict[str, tuple[Rule, tuple[str, ...], tuple[str, ...]]] = {
             "MATCH (n) RETURN n.id AS id, n.w AS weight ORDER BY weight DESC",
             "MATCH (n) RETURN n.w AS weight ORDER BY weight, id",
         ),
-        ("MATCH (n) RETURN n.id AS id, n.w AS weight ORDER BY weight DESC, id LIMIT 2",),
+        (
+            "MATCH (n) RETURN n.id AS id, n.w AS weight ORDER BY weight DESC, id LIMIT 2",
+            "MATCH (n) WITH n.id AS id ORDER BY id LIMIT 2 RETURN collect(id) AS ids",
+        ),
     ),
     "11 columns": (
         columns_have_names,
