@@ -71,7 +71,7 @@ def progress_bar() -> Iterator[Callable[[str, int, int | None], None]]:
 
 def tell(text: str) -> None:
     """A line of progress on standard error, in a log too: for steps that take minutes."""
-    err.print(text, markup=False)
+    err.print(text, markup=False, soft_wrap=True)
 
 
 def say(text: str) -> None:

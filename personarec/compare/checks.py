@@ -56,7 +56,8 @@ def run_checks(world: World) -> list[Check]:
         refuse_transitions(f"transitions of {where}", evidence.counts, transition_counts(allowed))
         refuse_popularity(f"popularity of {where}", item_counts(evidence.sequences), allowed)
         if protocol.cuts:
-            cut = protocol.cuts[1 if report else 0]
+            first, second = protocol.cuts
+            cut = second if report or first is None else first
             interactions = data.interactions
             refuse_late(where, fitted, interactions.timestamp, interactions.indptr, cut)
         if protocol.name == UNSEEN_USERS:
@@ -99,8 +100,11 @@ def allowed_sequences(world: World, *, report: bool) -> Sequences:
     whole = Sequences.from_interactions(interactions)
     lengths = whole.lengths.copy()
     if protocol.name == TEMPORAL and protocol.cuts:
-        before = interactions.timestamp < protocol.cuts[1 if report else 0]
+        first, second = protocol.cuts
+        before = interactions.timestamp < (second if report or first is None else first)
         lengths = np.bincount(interactions.user[before], minlength=len(whole)).astype(np.int64)
+        if first is None and not report:
+            lengths -= np.where(lengths >= MINIMUM_LENGTH, 1, 0)
     elif protocol.name == UNSEEN_USERS:
         lengths[protocol.test.users] = 0
     else:

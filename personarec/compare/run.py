@@ -256,6 +256,8 @@ def _cell(bench: Bench, row: Row, seed: int, cells: Mapping[str, list[Cell]]) ->
         "data": world.data_hash,
         "built on": {name: cell.key for name, cell in built_on.items()},
     }
+    if world.protocol.cuts:
+        identity |= {"cuts": world.protocol.cuts, "queries": len(world.protocol.test)}
     key = cell_key(identity)
     folder = cell_folder(world.out, row.name, seed, key)
     return Cell(row.name, seed, key, folder, {n: c.folder for n, c in built_on.items()})

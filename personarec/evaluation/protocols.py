@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from kg.errors import ChangeSomethingError, did_you_mean
 from personarec.evaluation.sequences import Sequences
-from personarec.evaluation.splits import Split, leave_one_out
+from personarec.evaluation.splits import MINIMUM_LENGTH, Split, leave_one_out
 
 if TYPE_CHECKING:
     from kg.views.interactions import Interactions
@@ -26,6 +26,10 @@ PREFIX_LENGTHS = (1, 2, 3, 5, 10)
 """Items of an unseen user that are shown, in the user-disjoint split."""
 HELD_OUT = 0.1
 """Share of the interactions after each cut of the temporal split."""
+QUERIES = 10
+"""Later items of one user that the temporal split asks for, at most."""
+VALIDATORS = 200
+"""Users to validate with by time; fewer would choose by chance, and last items validate."""
 TEST_USERS = 0.2
 """Share of the users that training never sees, in the user-disjoint split."""
 
@@ -58,14 +62,14 @@ class Protocol:
         split: what may be fitted, with the validation items and one held-out item per user.
         test: the queries that results are reported for.
         cuts: seconds since 1970 of the first validation and the first test interaction, where the
-            split is by time.
+            split is by time; the first is None where last items before the second validate.
     """
 
     name: str
     words: str
     split: Split
     test: Queries
-    cuts: tuple[int, int] | None = None
+    cuts: tuple[int | None, int] | None = None
 
 
 def make_protocol(name: str, interactions: Interactions) -> Protocol:
@@ -115,30 +119,61 @@ def _global_temporal(interactions: Interactions) -> Protocol:
     )
     whole = Sequences.from_interactions(interactions)
     train, before = (_until(whole, times < cut) for cut in (first_valid, first_test))
-    lengths, reach = train.lengths, before.lengths
-    # Validation: the first item from the cut on, so that what is shown is what was trained on.
-    has_next = (lengths > 0) & (reach > lengths)
+    # The first item from the cut on, so that what is shown is what was trained on.
+    has_next = (train.lengths > 0) & (before.lengths > train.lengths)
     valid = np.full(len(whole), -1, np.int32)
-    valid[has_next] = whole.items[(whole.indptr[:-1] + lengths)[has_next]]
-    # Test: one of the later items, drawn at random so that it is neither always the first of a
-    # new sitting nor always the last; at least one item must come before it.
-    first = np.maximum(reach, 1)
-    later = np.maximum(whole.lengths - first, 0)
-    draw = np.random.default_rng(0).random(len(whole))
-    place = first + np.minimum((draw * later).astype(np.int64), np.maximum(later - 1, 0))
-    users = np.flatnonzero(later > 0).astype(np.int64)
-    shown = _first_items(whole, users, place[users])
+    valid[has_next] = whole.items[(whole.indptr[:-1] + train.lengths)[has_next]]
+    cuts: tuple[int | None, int] = (first_valid, first_test)
+    validation = f"the {HELD_OUT:.0%} before them validate"
+    if np.count_nonzero(has_next) < VALIDATORS:
+        train, valid = _without_last(before)
+        cuts = (None, first_test)
+        validation = "each user's last item before them validates"
+    asked = _later_places(whole, before.lengths)
+    users = np.repeat(np.arange(len(whole)), whole.lengths)[asked]
+    place = asked - whole.indptr[users]
     test = np.full(len(whole), -1, np.int32)
-    test[users] = whole.items[whole.indptr[users] + place[users]]
+    test[users[::-1]] = whole.items[asked[::-1]]  # the first of those asked for
     return Protocol(
         TEMPORAL,
-        f"the newest {HELD_OUT:.0%} of all interactions test, the {HELD_OUT:.0%} before them "
-        "validate; nothing at or after a cut is fitted; one later item of each user is asked for, "
-        "drawn at random, after all that came before it",
+        f"the newest {HELD_OUT:.0%} of all interactions test, {validation}; nothing at or after a "
+        f"cut is fitted; at most {QUERIES} later items of each user are asked for, drawn at "
+        "random, each after all that came before it",
         Split(train, valid, test, refitted=before),
-        Queries(shown, test[users], users),
-        (first_valid, first_test),
+        Queries(_first_items(whole, users, place), whole.items[asked], users),
+        cuts,
     )
+
+
+def _without_last(sequences: Sequences) -> tuple[Sequences, NDArray[np.int32]]:
+    """The sequences without their last items, and these: int32, shape (n_users,), −1 for none.
+
+    At least two items stay, or there is nothing to learn a next item from.
+    """
+    enough = sequences.lengths >= MINIMUM_LENGTH
+    last = sequences.indptr[1:][enough] - 1
+    held_out = np.full(len(sequences), -1, np.int32)
+    held_out[enough] = sequences.items[last]
+    keep = np.ones(len(sequences.items), bool)
+    keep[last] = False
+    return _until(sequences, keep), held_out
+
+
+def _later_places(whole: Sequences, before: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Places of items to ask for, in order: at most ``QUERIES`` of each user, after at least one.
+
+    Drawn at random, so that they are neither always the first of a new sitting nor always the last.
+
+    Args:
+        whole: all sequences.
+        before: int64, shape (n_users,): items of each user that are not asked for.
+    """
+    owner = np.repeat(np.arange(len(whole)), whole.lengths)
+    later = np.arange(len(whole.items)) - whole.indptr[owner] >= np.maximum(before, 1)[owner]
+    found = np.flatnonzero(later)
+    found = found[np.lexsort((np.random.default_rng(0).random(len(found)), owner[found]))]
+    drawn = np.arange(len(found)) - np.searchsorted(owner[found], owner[found])
+    return np.sort(found[drawn < QUERIES])
 
 
 def _user_disjoint(interactions: Interactions) -> Protocol:
@@ -148,12 +183,7 @@ def _user_disjoint(interactions: Interactions) -> Protocol:
     unseen = np.zeros(n_users, bool)
     unseen[order[: int(np.ceil(n_users * TEST_USERS))]] = True
     trained = _until(whole, np.repeat(~unseen, whole.lengths))
-    # Two items at least stay, or there is nothing to learn a next item from.
-    enough = trained.lengths > 2
-    valid = np.full(n_users, -1, np.int32)
-    valid[enough] = trained.items[trained.indptr[1:][enough] - 1]
-    keep = np.ones(len(trained.items), bool)
-    keep[trained.indptr[1:][enough] - 1] = False
+    train, valid = _without_last(trained)
     queries: list[tuple[NDArray[np.int64], int]] = [
         (np.flatnonzero(unseen & (whole.lengths > length)), length) for length in PREFIX_LENGTHS
     ]
@@ -164,7 +194,7 @@ def _user_disjoint(interactions: Interactions) -> Protocol:
         UNSEEN_USERS,
         f"{TEST_USERS:.0%} of the users are never trained on; their next item is asked for after "
         f"{', '.join(map(str, PREFIX_LENGTHS))} items; the others' last items validate",
-        Split(_until(trained, keep), valid, np.full(n_users, -1, np.int32), refitted=trained),
+        Split(train, valid, np.full(n_users, -1, np.int32), refitted=trained),
         Queries(_first_items(whole, users, lengths), targets, users),
     )
 

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from kg.errors import ChangeSomethingError
 from kg.views.interactions import Interactions
+from personarec.evaluation import protocols
 from personarec.evaluation.protocols import (
     LEAVE_ONE_OUT,
     PREFIX_LENGTHS,
@@ -54,7 +55,8 @@ def test_leave_one_out_asks_for_the_last_item_after_all_others() -> None:
     assert protocol.cuts is None
 
 
-def test_temporal_split_by_hand() -> None:
+def test_temporal_split_by_hand(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(protocols, "VALIDATORS", 10)
     rows = [[(u, t) for t in range(u % 2, 20, 2)] for u in range(10)]
     data = interactions([[(t % 30, t) for _, t in row] for row in rows])
     protocol = make_protocol(TEMPORAL, data)
@@ -69,16 +71,51 @@ def test_temporal_split_by_hand() -> None:
     assert list(protocol.test.visible[1]) == list(range(1, 18, 2))
 
 
-@given(st.integers(0, 60))
-def test_temporal_split_never_looks_ahead(seed: int) -> None:
-    data = many(seed=seed)
+def test_few_validate_by_their_last_items() -> None:
+    rows = [[(u, t) for t in range(u % 2, 20, 2)] for u in range(10)]
+    data = interactions([[(t % 30, t) for _, t in row] for row in rows])
     protocol = make_protocol(TEMPORAL, data)
-    whole, (first, second) = Sequences.from_interactions(data), protocol.cuts or (0, 0)
-    for report, cut in ((False, first), (True, second)):
+    assert protocol.cuts == (None, 18)
+    assert [list(protocol.split.train[u]) for u in (0, 1)] == [
+        list(range(0, 16, 2)), list(range(1, 16, 2)),
+    ]  # fmt: skip
+    assert list(protocol.split.valid[:2]) == [16, 17]
+    assert "each user's last item before them validates" in protocol.words
+
+
+def test_a_user_is_asked_for_a_few_later_items_at_random() -> None:
+    # One user has 60 of the newest items, of which ten are asked for; another one has two.
+    early = [[(i, i + u % 2) for i in range(12)] for u in range(60)]
+    rows = [*early, [(0, 0), *((i % 30, 100 + i) for i in range(60))], [(5, 0), (6, 1), (7, 150)]]
+    protocol = make_protocol(TEMPORAL, interactions(rows))
+    assert np.bincount(protocol.test.users)[60:].tolist() == [10, 1]
+    own = protocol.test.users == 60
+    shown = protocol.test.visible.lengths[own]
+    assert len(set(shown.tolist())) == 10
+    assert shown.min() < 20
+    assert shown.max() > 40
+    assert protocol.split.test[60] == protocol.test.targets[own][0]
+
+
+@pytest.mark.parametrize("validators", [1, 200])
+@given(st.integers(0, 60))
+def test_temporal_split_never_looks_ahead(validators: int, seed: int) -> None:
+    data = many(seed=seed)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(protocols, "VALIDATORS", validators)
+        protocol = make_protocol(TEMPORAL, data)
+    assert protocol.cuts is not None
+    whole, (first, second) = Sequences.from_interactions(data), protocol.cuts
+    assert (first is None) == (validators == 200)
+    for report in (False, True):
         fitted = protocol.split.fit(refit=report)
         for user in range(len(whole)):
             times = data.timestamp[data.indptr[user] : data.indptr[user + 1]]
-            assert list(fitted[user]) == list(whole[user][times < cut])
+            cut = second if report or first is None else first
+            known = list(whole[user][times < cut])
+            if first is None and not report and len(known) > 2:
+                assert protocol.split.valid[user] == known.pop()
+            assert list(fitted[user]) == known
     for place, user in enumerate(protocol.test.users):
         shown = len(protocol.test.visible[place])
         assert shown >= 1
@@ -90,7 +127,8 @@ def test_temporal_split_never_looks_ahead(seed: int) -> None:
         for u in range(len(whole))
         if len(whole[u]) > 1 and data.timestamp[data.indptr[u + 1] - 1] >= second
     ]
-    assert list(protocol.test.users) == late  # a new user too, once one item is there to show
+    # A new user too, once one item is there to show.
+    assert np.unique(protocol.test.users).tolist() == late
 
 
 @given(st.integers(0, 60))
