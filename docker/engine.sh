@@ -18,10 +18,14 @@ mkdir -p "$2"
 dir=$(cd "$2" && pwd)
 # A socket's path may not pass 107 bytes and DIR may be deep in someone's home, so what lives only
 # while the engine runs is under /run, in a folder named after DIR.
-run=/run/personarec-engine-$(cksum <<<"$dir" | cut -d ' ' -f 1)
+number=$(cksum <<<"$dir" | cut -d ' ' -f 1)
+run=/run/personarec-engine-$number
 host=unix://$run/docker.sock
 pid_file=$run/dockerd.pid
-bridge=docker0
+# A bridge and addresses of its own, out of the range that no network uses (RFC 2544): two engines on
+# one bridge give the same address to two containers, and whose port answers is then a matter of luck.
+bridge=personarec$((number % 512))
+address=198.$((18 + number % 512 / 256)).$((number % 256)).1/24
 
 answers() { DOCKER_HOST=$host timeout -k 1 5 docker version --format '{{.Server.Version}}' >/dev/null 2>&1; }
 
@@ -40,18 +44,24 @@ start() {
   fi
   # Debian puts these into sbin, which a shell's PATH may lack.
   PATH=$PATH:/usr/sbin:/sbin
-  if ! command -v dockerd >/dev/null; then
-    echo "engine.sh: dockerd is not installed (package docker.io)" >&2
-    exit 1
-  fi
+  for tool in dockerd ip; do
+    if ! command -v "$tool" >/dev/null; then
+      echo "engine.sh: $tool is not installed (packages docker.io and iproute2)" >&2
+      exit 1
+    fi
+  done
   if engine_pid >/dev/null; then stop; fi # it lives but does not answer
   mkdir -p "$run" "$dir/data"
   chmod 700 "$run"
   rm -f "$pid_file"
-  if [ ! -e "/sys/class/net/$bridge" ]; then touch "$run/made-bridge"; fi
+  if [ ! -e "/sys/class/net/$bridge" ]; then
+    ip link add name "$bridge" type bridge
+    ip address add "$address" dev "$bridge"
+  fi
+  ip link set "$bridge" up
   # setsid and closed descriptors: it outlives the shell and the make step that called this.
   setsid nohup dockerd --host="$host" --data-root="$dir/data" --exec-root="$run/exec" \
-    --pidfile="$pid_file" --ip=127.0.0.1 --iptables=false --ip-forward=false --ip-masq=false \
+    --pidfile="$pid_file" --bridge="$bridge" --ip=127.0.0.1 --iptables=false --ip-forward=false --ip-masq=false \
     >"$dir/dockerd.log" 2>&1 </dev/null 9>&- &
   local starter=$!
   for _ in $(seq 150); do
@@ -68,6 +78,10 @@ start() {
 stop() {
   local pid
   if pid=$(engine_pid); then
+    # One that outlives its engine keeps its address and its memory.
+    export DOCKER_HOST=$host
+    timeout -k 1 20 docker ps --quiet 2>/dev/null | timeout -k 1 30 xargs -r docker rm --force \
+      >/dev/null 2>&1 || true
     kill "$pid"
     for _ in $(seq 150); do
       [ -d "/proc/$pid" ] || break
@@ -75,9 +89,7 @@ stop() {
     done
     if [ -d "/proc/$pid" ]; then kill -KILL "$pid"; fi
   fi
-  if [ -e "$run/made-bridge" ] && command -v ip >/dev/null; then
-    ip link delete "$bridge" 2>/dev/null || true
-  fi
+  if command -v ip >/dev/null; then ip link delete "$bridge" 2>/dev/null || true; fi
   rm -rf --one-file-system "$run" 2>/dev/null || true # a mount that is left keeps its folder, which does no harm
 }
 

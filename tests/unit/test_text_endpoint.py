@@ -78,7 +78,8 @@ def test_what_does_not_pass_is_given_up_in_one_line() -> None:
         pytest.raises(TryAgainError, match=r"answers with status 500, 6 times.*kept") as caught,
     ):
         ask(server)
-    assert len(server.asked) == ATTEMPTS
+    # An attempt on a connection that the server is just closing is none that it sees.
+    assert ATTEMPTS - 1 <= len(server.asked) <= ATTEMPTS
     assert "\n" not in str(caught.value)
 
 

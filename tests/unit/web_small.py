@@ -63,8 +63,8 @@ class SmallGraph:
     def data_sets(self) -> Any:
         return [["small", "books", "0" * 64, PERSONAS.id]]
 
-    def export_items(self, dataset: str) -> Any:
-        return [list(pair) for pair in zip(ITEMS, TITLES, strict=True)]
+    def first_items(self, dataset: str, most: int) -> Any:
+        return [[[list(pair) for pair in zip(ITEMS, TITLES, strict=True)][:most]]]
 
     def current_persona(self, dataset: str) -> Any:
         p = PERSONAS
