@@ -6,8 +6,8 @@ demo:
 	@scripts/setup-env.sh demo
 	@.venv/bin/personarec train --dataset demo
 
-# In two processes of one thread each; all tests of the one Neo4j are in one of them.
-PYTEST_ARGS = -n 2 --dist loadgroup
+# In two processes of one thread each, file by file; each has a Neo4j of its own.
+PYTEST_ARGS = -n 2 --dist loadfile
 test:
 	@scripts/setup-env.sh test
 	@$(MAKE) --no-print-directory lint

@@ -30,7 +30,7 @@ def in_ci() -> bool:
 
 @pytest.fixture(scope="session")
 def neo4j(pytestconfig: pytest.Config) -> Iterator[Neo4jServer]:
-    """One running Neo4j for the whole run.
+    """One running Neo4j for the whole run, or for each of its processes.
 
     Without one, the tests that ask for it are skipped on a developer's machine and fail in CI; so
     they do anywhere when the environment names a server that does not answer.
@@ -60,17 +60,6 @@ def neo4j(pytestconfig: pytest.Config) -> Iterator[Neo4jServer]:
 
 
 # -- side by side in two processes (pytest-xdist) --------------------------------------------------
-
-
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """All tests of the one Neo4j in one process, those of a file that share fixtures too."""
-    for item in items:
-        server = "neo4j" in getattr(item, "fixturenames", ()) or item.get_closest_marker("neo4j")
-        group = "neo4j" if server else item.path.name
-        item.add_marker(pytest.mark.xdist_group(group))
-    # The largest group first: the other process works through the rest meanwhile.
-    items.sort(key=lambda item: item.get_closest_marker("xdist_group").args[0] != "neo4j")
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:

@@ -96,7 +96,11 @@ def test_sigterm_stops_after_the_batch_and_goes_on(graph: GraphAddress, tmp_path
     folder = tmp_path / "data"
     data = write_small(folder, "data", users=400, items=60)
     process = start(graph, folder)
-    time.sleep(2.5)
+    # Once it has begun, it listens to signals.
+    begun, late = graph.home / "ingest", time.monotonic() + 20
+    while not begun.exists() and process.poll() is None and time.monotonic() < late:
+        time.sleep(0.05)
+    time.sleep(1)
     process.terminate()
     process.communicate(timeout=30)
     assert process.returncode in (0, 143)
