@@ -50,7 +50,7 @@ def write_json(path: Path, content: Any) -> None:
         TypeError: what JSON cannot hold.
     """
     with written_whole(path) as file:
-        file.write(json.dumps(content, indent=1, ensure_ascii=False).encode())
+        file.write(json.dumps(content, indent=1).encode())  # escaped: a path may be no UTF-8
 
 
 def remove(path: Path) -> None:

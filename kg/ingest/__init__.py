@@ -7,17 +7,6 @@ from kg.ingest.sources import DataSetSources, Source
 from kg.ingest.stats import data_sets, loaded_names, require_data_set, stats
 
 __all__ = [
-    "DataSetSources",
-    "IngestResult",
-    "RemoveResult",
-    "Source",
-    "data_sets",
-    "dump",
-    "dump_hash",
-    "ingest",
-    "loaded_names",
-    "planned",
-    "remove",
-    "require_data_set",
-    "stats",
+    "DataSetSources", "IngestResult", "RemoveResult", "Source", "data_sets", "dump", "dump_hash",
+    "ingest", "loaded_names", "planned", "remove", "require_data_set", "stats",
 ]  # fmt: skip

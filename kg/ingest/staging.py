@@ -9,8 +9,6 @@ with the input: records go to disk as they are read (spill.py), and are sorted t
 from __future__ import annotations
 
 import fcntl
-import json
-import os
 import shutil
 from contextlib import closing
 from dataclasses import asdict, replace
@@ -24,6 +22,7 @@ from kg.ingest.reconcile import Reconciler
 from kg.ingest.sources import DataSetSources
 from kg.ingest.spill import Spill
 from kg.ingest.stage import Books, Progress, Stage, load_stage
+from kg.partial import write_json
 
 
 class Engine(Protocol):
@@ -82,10 +81,7 @@ def _stage(
     partial.mkdir(parents=True)
     result = _make(data_set, content_hash, partial, progress, engine)
     document = asdict(result) | {"folder": None}
-    with (partial / "stage.json").open("w", encoding="utf-8") as file:
-        json.dump(document, file, indent=1)
-        file.flush()
-        os.fsync(file.fileno())
+    write_json(partial / "stage.json", document)
     shutil.rmtree(final, ignore_errors=True)
     partial.rename(final)
     for old in folder.glob("stage-*"):

@@ -28,10 +28,10 @@ def loaded_names(store: GraphStore) -> list[str]:
 
 def require_data_set(store: GraphStore, name: str) -> dict[str, Any]:
     """The data set of a name. Raises ChangeSomethingError when it is not in the graph."""
-    for data_set in data_sets(store):
-        if data_set["id"] == name and data_set["domain"]:
-            return data_set
-    known = ", ".join(loaded_names(store)) or "none yet"
+    loaded = {d["id"]: d for d in data_sets(store) if d["domain"]}
+    if name in loaded:
+        return loaded[name]
+    known = ", ".join(loaded) or "none yet"
     raise ChangeSomethingError(
         f"data set {name!r} is not in the graph of the {store.address} (there: {known}); "
         f"run personarec kg ingest --dataset {name} first"

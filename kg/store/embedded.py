@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 from kg.errors import TryAgainError, one_line
+from kg.partial import write_json
 from kg.schema import quote_name
 
 if TYPE_CHECKING:
@@ -110,7 +111,7 @@ class EmbeddedEngine:
             ) from error
         self._database.set_wal_flush(WAL_FLUSH)
         self._set_limit(0)  # a process killed in a limited query leaves its limit in the files
-        _write_atomically(self.folder / "bolt.json", json.dumps({"port": port, "pid": os.getpid()}))
+        write_json(self.folder / "bolt.json", {"port": port, "pid": os.getpid()})
         return port
 
     def create_vector_index(
@@ -287,9 +288,3 @@ def _sync(folder: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
-
-
-def _write_atomically(path: Path, text: str) -> None:
-    partial = path.with_suffix(".tmp")
-    partial.write_text(text, "utf-8")
-    partial.replace(path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -12,14 +13,15 @@ from personarec.evaluation.metrics import Scorer, target_ranks
 from personarec.retriever.best import best_of_each
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from personarec.evaluation.protocols import Queries
     from personarec.rerank.candidates import Candidates
     from personarec.rerank.model import Reranker
 
 SHOWN = 10
 """Items of a list that are kept."""
+Places = NDArray[np.int64]
+Asked = tuple[NDArray[np.float64], NDArray[np.int32]]
+"""Ranks and lists of some queries."""
 
 
 @dataclass(frozen=True)
@@ -43,18 +45,18 @@ def answer(scorer: Scorer, queries: Queries, block: int = 512) -> Answers:
         queries: what is asked.
         block: queries at a time; changes nothing but memory.
     """
-    ranks, lists = np.empty(len(queries)), np.empty((len(queries), SHOWN), np.int32)
-    for start in range(0, len(queries), block):
-        places = np.arange(start, min(start + block, len(queries)))
+
+    def ask(places: Places) -> Asked:
         seen = queries.visible.take(places)
         scores = scorer(places)
-        lists[places] = best_of_each(scores, seen, SHOWN)
-        ranks[places] = target_ranks(scores, queries.targets[places], seen)
-    return Answers(ranks, lists)
+        lists = best_of_each(scores, seen, SHOWN)
+        return target_ranks(scores, queries.targets[places], seen), lists
+
+    return _by_block(ask, len(queries), block)
 
 
 def answer_reordered(
-    gathered: Callable[[NDArray[np.int64]], Candidates],
+    gathered: Callable[[Places], Candidates],
     model: Reranker,
     queries: Queries,
     block: int = 512,
@@ -67,13 +69,20 @@ def answer_reordered(
         queries: what is asked.
         block: queries at a time; changes nothing but memory.
     """
-    ranks, lists = np.empty(len(queries)), np.empty((len(queries), SHOWN), np.int32)
-    for start in range(0, len(queries), block):
-        places = np.arange(start, min(start + block, len(queries)))
+
+    def ask(places: Places) -> Asked:
         found = gathered(places)
         scores = model.score(found)
-        lists[places] = found.best(scores, SHOWN)
-        ranks[places] = found.reordered(scores)
+        return found.reordered(scores), found.best(scores, SHOWN)
+
+    return _by_block(ask, len(queries), block)
+
+
+def _by_block(ask: Callable[[Places], Asked], count: int, block: int) -> Answers:
+    ranks, lists = np.empty(count), np.empty((count, SHOWN), np.int32)
+    for start in range(0, count, block):
+        places = np.arange(start, min(start + block, count))
+        ranks[places], lists[places] = ask(places)
     return Answers(ranks, lists)
 
 
@@ -87,7 +96,7 @@ def reranked(first: Scorer, second: Scorer, queries: Queries, n: int) -> Scorer:
         n: candidates.
     """
 
-    def score(places: NDArray[np.int64]) -> NDArray[np.float32]:
+    def score(places: Places) -> NDArray[np.float32]:
         retrieved, order = first(places), second(places)
         candidates = best_of_each(retrieved, queries.visible.take(places), n)
         retrieved -= retrieved.max(axis=1, keepdims=True) + 1  # below every candidate

@@ -193,17 +193,13 @@ class _Maker:
         """The first of a finished late fusion: of validation users, or of test queries by place."""
         split, test = self.world.protocol.split, self.world.protocol.test
         sequences, targets = (test.visible, test.targets) if report else (split.train, split.valid)
-        inner = ROWS[str(base.base)]
-        scorer = self._network_scorer(self._restored(inner.name), inner, report=report)
-        evidence = {n: self.fitted.evidence(n, self.seed, report=report) for n in base.evidence}
-        weights = read_metrics(self.bases[base.name])["weights"]
+        scorer, evidence, weights, cold = self._fusion(base, report=report)
         steps: Any = self.fitted.evidence("transitions", self.seed, report=report)
         known = ItemFeatures.of(
             item_counts(self.world.fit(report=report)),
             steps.matrix,
             self.fitted.facts(base.facts, self.seed) if base.facts else None,
         )
-        cold = self._cold(base, report=report)
 
         def gathered(places: NDArray[np.int64]) -> Candidates:
             return gather(
@@ -217,13 +213,20 @@ class _Maker:
         """The reported scorer of a finished row."""
         if row.kind == "network":
             return self._network_scorer(self._restored(row.name), row, report=True)
-        evidence = {n: self.fitted.evidence(n, self.seed, report=True) for n in row.evidence}
-        weights = read_metrics(self.bases[row.name])["weights"]
+        scorer, evidence, weights, cold = self._fusion(row, report=True)
+        return fused_scorer(scorer, evidence, weights, self.world.protocol.test.visible, cold)
+
+    def _fusion(
+        self, row: Row, *, report: bool
+    ) -> tuple[Scorer, dict[str, Evidence], dict[str, float], ColdItems | None]:
+        """Network, evidence, weights and cold items of a finished late fusion."""
         inner = ROWS[str(row.base)]
-        return fused_scorer(
-            self._network_scorer(self._restored(inner.name), inner, report=True),
-            evidence, weights, self.world.protocol.test.visible, self._cold(row, report=True),
-        )  # fmt: skip
+        return (
+            self._network_scorer(self._restored(inner.name), inner, report=report),
+            {n: self.fitted.evidence(n, self.seed, report=report) for n in row.evidence},
+            read_metrics(self.bases[row.name])["weights"],
+            self._cold(row, report=report),
+        )
 
     def _restored(self, name: str) -> Networks:
         folder = self.bases[name]

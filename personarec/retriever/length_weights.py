@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from personarec.evaluation.metrics import Scorer
-from personarec.retriever.fusion import Evidence, components
+from personarec.retriever.fusion import Evidence, fused_scorer
 from personarec.retriever.weights import search_weights
 
 if TYPE_CHECKING:
@@ -57,15 +57,7 @@ def search_length_weights(
     *,
     seed: int = 0,
 ) -> LengthWeights:
-    """Weights sought in each group on its own validation users; see ``search_weights``.
-
-    Args:
-        scorer: of the sequence model fitted without the validation items.
-        evidence: by name, fitted without the validation items.
-        sequences: what is visible, without the validation items; masked.
-        valid: int32, shape (n_users,), -1 for none.
-        seed: of the samples.
-    """
+    """Weights sought in each group on its own validation users; arguments as ``search_weights``."""
     lengths, asked = sequences.lengths, valid >= 0
     cuts = np.quantile(lengths[asked], np.arange(1, GROUPS) / GROUPS, method="higher")
     # Of few lengths two cuts may fall on one, or on the shortest: then there are fewer groups.
@@ -90,15 +82,15 @@ def fused_by_length(
     sequences: Sequences,
     cold: ColdItems | None = None,
 ) -> Scorer:
-    """Total score for blocks of users, each weighed as its group; as ``fusion.fused_scorer``."""
+    """Total score for blocks of users, each fused as its group; arguments as ``fused_scorer``."""
+    scorers = [fused_scorer(scorer, evidence, w, sequences, cold) for w in found.weights]
+    group = found.groups(sequences.lengths)
 
     def score(users: NDArray[np.int64]) -> NDArray[np.float32]:
-        sessions = sequences.take(users)
-        group = found.groups(sessions.lengths)
-        total, *rest = components(scorer, evidence, users, sessions, cold)
-        for name, part in zip(evidence, rest, strict=True):
-            own = np.array([weights[name] for weights in found.weights], np.float32)
-            total += own[group][:, None] * part
+        total = np.empty((len(users), sequences.n_items), np.float32)
+        for number in np.unique(group[users]):
+            rows = group[users] == number
+            total[rows] = scorers[number](users[rows])
         return total
 
     return score

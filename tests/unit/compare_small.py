@@ -20,6 +20,16 @@ from personarec.training.data import GraphData, fact_matrix
 N_USERS, N_ITEMS = 40, 24
 
 
+def ordered(rows: list[tuple[int, int, int]], n_users: int, n_items: int) -> Interactions:
+    """Interactions of (user, item, time), sorted by user and time."""
+    user, item, time = (np.array(column) for column in zip(*rows, strict=True))
+    return Interactions(
+        tuple(f"u{u:02}" for u in range(n_users)), tuple(f"i{i:02}" for i in range(n_items)),
+        user.astype(np.int32), item.astype(np.int32), time.astype(np.int64),
+        np.arange(len(user), dtype=np.int64),
+    )  # fmt: skip
+
+
 def small_data(*, also: bool = False) -> GraphData:
     """Users who walk through the items of one author, at times that rise."""
     rng = np.random.default_rng(0)
@@ -28,12 +38,8 @@ def small_data(*, also: bool = False) -> GraphData:
         start, author = rng.integers(0, 300), user % 4
         items = rng.permutation(np.arange(author, N_ITEMS, 4))[: rng.integers(3, 7)]
         rows += [(user, int(i), int(start + 100 * k)) for k, i in enumerate(items)]
-    user, item, time = (np.array(column) for column in zip(*rows, strict=True))
-    ids = tuple(f"i{i:02}" for i in range(N_ITEMS))
-    interactions = Interactions(
-        tuple(f"u{u:02}" for u in range(N_USERS)), ids, user.astype(np.int32),
-        item.astype(np.int32), time.astype(np.int64), np.arange(len(user), dtype=np.int64),
-    )  # fmt: skip
+    interactions = ordered(rows, N_USERS, N_ITEMS)
+    ids = interactions.items
     everything = np.arange(N_ITEMS)
     relations = {
         ("Book", "AUTHOR", "Person"): binary_matrix(everything, everything % 4, (N_ITEMS, 4)),

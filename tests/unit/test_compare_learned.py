@@ -12,10 +12,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from compare_small import small_world
+from compare_small import ordered, small_world
 from scipy.sparse import csr_array
 
-from kg.views import Catalogue, HeteroGraph, Interactions, binary_matrix
+from kg.views import Catalogue, HeteroGraph, binary_matrix
 from kg.views.links import ItemLinks
 from personarec.compare import run as run_module
 from personarec.compare import work
@@ -51,12 +51,8 @@ def linked_data() -> GraphData:
         triple = 3 * (user % (N_ITEMS // 3)) + np.arange(3)
         drawn = rng.choice(np.setdiff1d(np.arange(N_ITEMS), triple), 3, replace=False)
         rows += [(user, int(i), k) for k, i in enumerate([*drawn, *triple])]
-    user, item, time = (np.array(column) for column in zip(*rows, strict=True))
-    ids = tuple(f"i{i:02}" for i in range(N_ITEMS))
-    interactions = Interactions(
-        tuple(f"u{u:02}" for u in range(N_USERS)), ids, user.astype(np.int32),
-        item.astype(np.int32), time.astype(np.int64), np.arange(len(user), dtype=np.int64),
-    )  # fmt: skip
+    interactions = ordered(rows, N_USERS, N_ITEMS)
+    ids = interactions.items
     earlier = np.flatnonzero(np.arange(N_ITEMS) % 3 < 2)  # shares a fact with the item after it
     n = len(earlier)
     facts = binary_matrix(
