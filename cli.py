@@ -196,7 +196,8 @@ def kg() -> None:
 @click.option("--offline", metavar="DIR", type=click.Path(path_type=Path, file_okay=False),
               help="Touch no graph; write files for neo4j-admin's import into DIR.")  # fmt: skip
 @click.option("--engine", default="local", show_default=True,
-              type=click.Choice(["local", "spark"]), help="What stages the files.")  # fmt: skip
+              type=click.Choice(["local", "spark"]),
+              help="What stages the files; spark fills a server by its tasks too.")  # fmt: skip
 @_common
 def ingest(
     batch_rows: int, dry_run: bool, offline: Path | None, graph: str | None, home: Path,

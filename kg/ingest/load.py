@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import hashlib
 import secrets
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -72,6 +72,7 @@ def ingest(
     batch_rows: int = BATCH_ROWS,
     max_bad: float = 0.01,
     dry_run: bool = False,
+    make_writer: Callable[..., LoadWriter] | None = None,
 ) -> IngestResult:
     """Load a data set, go on with a load that was interrupted, or confirm that nothing changed.
 
@@ -84,6 +85,8 @@ def ingest(
         max_bad: share of the rows of a source that may be malformed; facts that the schema has no
             place for do not count.
         dry_run: stage, then only read the graph and count what a load would do.
+        make_writer: makes what writes the tables, of the arguments of ``LoadWriter``; that itself
+            when left out.
 
     Raises:
         ChangeSomethingError: a source cannot be read, or too many of its rows are unusable.
@@ -97,7 +100,8 @@ def ingest(
         return _compare(store, staged, progress, batch_rows)
     store.ensure_schema()
     _check_domain(store, data_set)
-    return _Load(store, staged, folder, progress, batch_rows).run()
+    load = _Load(store, staged, folder, progress, batch_rows, make_writer or LoadWriter)
+    return load.run()
 
 
 def check_quarantine(staged: Stage, max_bad: float) -> None:
@@ -131,27 +135,32 @@ def _compare(store: GraphStore, staged: Stage, progress: Progress, batch_rows: i
         for _, rows in _batches(staged, table, 0, batch_rows):
             counts += _write(writer, table, rows)
             progress("comparing", done := done + len(rows), total)
-    resumes = bool(_open_loads(store, staged))
+    resumes = bool(open_loads(store, staged))
     return IngestResult(
         staged, None, counts.created, counts.changed, counts.unchanged, resumes, dry_run=True
     )
 
 
-def _open_loads(store: GraphStore, staged: Stage) -> list[str]:
-    """Loads of this content that began and did not end, oldest first."""
-    rows = store.read(
-        statement("running_loads"), dataset=staged.data_set, contentHash=staged.content_hash
-    )
+def open_loads(store: GraphStore, staged: Stage, *, latest: bool = False) -> list[str]:
+    """Loads of this content that began and did not end, oldest first.
+
+    Of a cluster, a member that may lag answers; with ``latest`` the one that writes.
+    """
+    names = {"dataset": staged.data_set, "contentHash": staged.content_hash}
+    query = statement("running_loads")
+    rows = store.transaction(lambda tx: tx.rows(query, **names), read=not latest)
     return [row[0] for row in rows]
 
 
 def _batches(
-    staged: Stage, table: Table, start: int, size: int
+    staged: Stage, table: Table, start: int, size: int, stop: int | None = None
 ) -> Iterator[tuple[int, list[dict[str, Any]]]]:
     frame = pl.scan_parquet(staged.folder / table.file)
+    stop = table.rows if stop is None else stop
     # Many batches at a time: to reach one row of the file a whole block of it is decoded.
-    for window in range(start, table.rows, size * WINDOW):
-        for batch in frame.slice(window, size * WINDOW).collect().iter_slices(size):
+    for window in range(start, stop, size * WINDOW):
+        rows = min(size * WINDOW, stop - window)
+        for batch in frame.slice(window, rows).collect().iter_slices(size):
             yield start, batch.to_dicts()
             start += len(batch)
 
@@ -178,9 +187,59 @@ def _write(writer: Writer, table: Table, rows: list[dict[str, Any]]) -> Counts:
     return writer.relations(kind, [_relation(r) for r in rows], shared=shared)
 
 
+class LoadWriter:
+    """Writes rows of staged tables under one load, and opens that before the first new row."""
+
+    def __init__(
+        self, store: GraphStore, staged: Stage, load: str, batch_rows: int, *, started: bool = False
+    ) -> None:
+        self.store = store
+        self.stage = staged
+        self.load = load
+        self.batch_rows = batch_rows
+        self.started = started
+        """Whether the load is open in the ledger."""
+        self._writer = Writer(store, staged.data_set, load, self.start)
+
+    def start(self) -> None:
+        """Open the load in the ledger where it is not."""
+        if not self.started:
+            self._writer.alone_since(self.store.transaction(self._begin))
+            self.started = True
+
+    def _begin(self, tx: Transaction) -> str | None:
+        token = self._writer.begin(tx)
+        tx.execute(
+            statement("start_load"),
+            load=self.load,
+            dataset=self.stage.data_set,
+            contentHash=self.stage.content_hash,
+            now=_now(),
+        )
+        return token
+
+    def write(
+        self, table: Table, start: int, stop: int | None = None
+    ) -> Iterator[tuple[int, Counts]]:
+        """Bring rows ``start`` to ``stop`` (the end when left out) of a table into the graph.
+
+        Yields the row it has come to, and what it did since it last said so.
+        """
+        for first, rows in _batches(self.stage, table, start, self.batch_rows, stop):
+            with _no_search_for_cycles():
+                counts = _write(self._writer, table, rows)
+            yield first + len(rows), counts
+
+
 class _Load:
     def __init__(
-        self, store: GraphStore, staged: Stage, folder: Path, progress: Progress, batch_rows: int
+        self,
+        store: GraphStore,
+        staged: Stage,
+        folder: Path,
+        progress: Progress,
+        batch_rows: int,
+        make_writer: Callable[..., LoadWriter],
     ) -> None:
         self.store = store
         self.stage = staged
@@ -189,13 +248,14 @@ class _Load:
         where = hashlib.sha256(f"{store.address} {store.database}".encode()).hexdigest()[:12]
         self.journal_file = folder / f"journal-{where}.json"
         self.journal, self.resumed = self._open_journal()
-        self.started = self.resumed
-        self.writer = Writer(store, staged.data_set, self.journal.load, self._start)
+        self.writer = make_writer(
+            store, staged, self.journal.load, batch_rows, started=self.resumed
+        )
 
     def _open_journal(self) -> tuple[Journal, bool]:
         # The ledger in the graph decides: it may have been wiped since the journal was written,
         # or the process may have died before it wrote one.
-        unfinished = _open_loads(self.store, self.stage)
+        unfinished = open_loads(self.store, self.stage)
         journal = Journal.load_from(self.journal_file)
         if journal and journal.load in unfinished:
             return journal, True
@@ -203,44 +263,26 @@ class _Load:
             return Journal(unfinished[0], self.stage.content_hash), True
         return Journal(new_load_id(), self.stage.content_hash), False
 
-    def _start(self) -> None:
-        if not self.started:
-            self.writer.alone_since(self.store.transaction(self._begin))
-            self.started = True
-
-    def _begin(self, tx: Transaction) -> str | None:
-        token = self.writer.begin(tx)
-        tx.execute(
-            statement("start_load"),
-            load=self.journal.load,
-            dataset=self.stage.data_set,
-            contentHash=self.stage.content_hash,
-            now=_now(),
-        )
-        return token
-
     def run(self) -> IngestResult:
-        journal = self.journal
-        total = sum(t.rows for t in self.stage.tables)
-        skipped = sum(t.rows for t in self.stage.tables[: journal.table]) + journal.row
-        self.progress("writing", skipped, total)
-        if not self.started and total in BULK_ROWS and self.store.fill(self._fill):
-            journal.table, journal.created = len(self.stage.tables), total
-        for index in range(journal.table, len(self.stage.tables)):
-            table = self.stage.tables[index]
-            for start, rows in _batches(self.stage, table, journal.row, self.batch_rows):
-                with _no_search_for_cycles():
-                    counts = _write(self.writer, table, rows)
-                self._commit(index, start + len(rows), counts)
-                self.progress("writing", skipped := skipped + len(rows), total)
+        journal, tables = self.journal, self.stage.tables
+        total = sum(t.rows for t in tables)
+        before = sum(t.rows for t in tables[: journal.table])
+        self.progress("writing", before + journal.row, total)
+        if not self.writer.started and total in BULK_ROWS and self.store.fill(self._fill):
+            journal.table, journal.created = len(tables), total
+        for index in range(journal.table, len(tables)):
+            for row, counts in self.writer.write(tables[index], journal.row):
+                self._commit(index, row, counts)
+                self.progress("writing", before + row, total)
+            before += tables[index].rows
             journal.table, journal.row = index + 1, 0
         self._balance(total)
-        if self.started:
+        if self.writer.started:
             self._finish()
         self.journal_file.unlink(missing_ok=True)
         return IngestResult(
             self.stage,
-            journal.load if self.started else None,
+            journal.load if self.writer.started else None,
             journal.created,
             journal.changed,
             journal.unchanged,
@@ -250,7 +292,7 @@ class _Load:
 
     def _fill(self, filling: Filling) -> None:
         # The ledger first: a data set without it would not be known for what it is.
-        self._start()
+        self.writer.start()
         total = sum(t.rows for t in self.stage.tables)
         done = 0
         for table in self.stage.tables:
@@ -274,7 +316,7 @@ class _Load:
         journal.created += counts.created
         journal.changed += counts.changed
         journal.unchanged += counts.unchanged
-        if self.started:
+        if self.writer.started:
             journal.save(self.journal_file)
 
     def _balance(self, total: int) -> None:

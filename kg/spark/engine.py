@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import os
 import pickle
-import sys
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from kg.errors import ChangeSomethingError, TryAgainError, one_line
+from kg.errors import ChangeSomethingError
 from kg.ingest.mending import mended_rows
 from kg.ingest.quarantine import Quarantine
 from kg.ingest.reading import unusable
@@ -26,6 +23,7 @@ from kg.ingest.staging import stage
 from kg.loaders import loader
 from kg.loaders.records import Interaction, Rejected
 from kg.loaders.source_file import SourceFile
+from kg.spark.session import spark_session, translated_errors
 from kg.spark.splits import SPLIT_BYTES, Shift, Split, part_of, shifts, splits_of
 
 if TYPE_CHECKING:
@@ -35,19 +33,6 @@ if TYPE_CHECKING:
 
 REJECTED = "rejected.pickle"
 KINDS = tuple(kind.__name__ for kind in RECORDS)
-
-_CONFIGURED = ("PYSPARK_SUBMIT_ARGS", "SPARK_CONF_DIR", "PYSPARK_GATEWAY_PORT")
-"""Where one of these is set, Spark is configured by somebody who knows where it is to run."""
-_LOCAL = {
-    "spark.master": "local[*]",
-    "spark.driver.memory": "1g",
-    "spark.driver.host": "127.0.0.1",
-    "spark.driver.bindAddress": "127.0.0.1",
-    "spark.ui.enabled": "false",
-    "spark.ui.showConsoleProgress": "false",
-    "spark.log.level": "ERROR",
-    "spark.sql.shuffle.partitions": "8",
-}
 
 
 def stage_with_spark(
@@ -69,7 +54,7 @@ def stage_with_spark(
             interaction in any.
         TryAgainError: Spark failed.
     """
-    with _session() as spark, _translated_errors():
+    with spark_session() as spark, translated_errors():
         # Workers need not have this process's working directory.
         return stage(data_set, folder.absolute(), progress, SparkEngine(spark, split_bytes))
 
@@ -191,50 +176,3 @@ def _quarantine(folder: Path, file: int, shift: Shift, quarantine: Quarantine) -
             if isinstance(record, Interaction):
                 record = record._replace(row=record.row + shift.lines)
             quarantine.add(file, line + shift.lines, reason, str(record))
-
-
-@contextmanager
-def _session() -> Iterator[SparkSession]:
-    """The session of this process, or one that ends with the block."""
-    try:
-        import sqlglot  # noqa: F401
-        from pyspark.errors import PySparkException
-        from pyspark.sql import SparkSession
-    except ModuleNotFoundError as error:
-        missing = str(error.name).partition(".")[0]
-        raise ChangeSomethingError(
-            f"--engine spark needs {missing}; pip install 'personarec[spark]', or leave it out"
-        ) from None
-    if (running := SparkSession.getActiveSession()) is not None:
-        yield running
-        return
-    # Workers run the Python of this process.
-    os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
-    builder = SparkSession.builder.appName("personarec")
-    if not any(os.environ.get(name) for name in _CONFIGURED):
-        os.environ.setdefault("SPARK_LOCAL_IP", "127.0.0.1")
-        for name, value in _LOCAL.items():
-            builder = builder.config(name, value)
-    try:
-        spark = builder.getOrCreate()
-    except PySparkException as error:
-        raise ChangeSomethingError(
-            f"Spark did not start: {one_line(error)}; it needs Java 17 or later (JAVA_HOME)"
-        ) from None
-    try:
-        yield spark
-    finally:
-        spark.stop()
-
-
-@contextmanager
-def _translated_errors() -> Iterator[None]:
-    from py4j.protocol import Py4JError
-    from pyspark.errors import PySparkException
-
-    try:
-        yield
-    except (PySparkException, Py4JError) as error:
-        raise TryAgainError(
-            f"Spark failed: {one_line(error)}; run it again, or without --engine spark"
-        ) from error

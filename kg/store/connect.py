@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
@@ -33,7 +34,7 @@ def connect(graph: str | None, home: Path) -> GraphStore:
         ChangeSomethingError: a bad URI, user, password or database.
         TryAgainError: nobody answers.
     """
-    return _connect_server(graph) if graph else _open_embedded(home / "graph")
+    return _server_at(graph).connect() if graph else _open_embedded(home / "graph")
 
 
 def credentials(uri: str) -> tuple[str, str]:
@@ -58,7 +59,36 @@ def _open_embedded(folder: Path) -> GraphStore:
     return GraphStore(driver, DATABASE, engine, f"{EMBEDDED} in {folder}")
 
 
-def _connect_server(uri: str) -> GraphStore:
+@dataclass(frozen=True)
+class Server:
+    """A server and what it asks for, ready to be sent to another process."""
+
+    address: str
+    """Without user and password."""
+    database: str
+    user: str
+    password: str = field(repr=False)
+
+    def connect(self) -> GraphStore:
+        """Open the graph store, as ``connect`` does."""
+        with translated_errors(self.address, self.database):
+            driver = neo4j.GraphDatabase.driver(
+                self.address,
+                auth=(self.user, self.password),
+                connection_timeout=CONNECT_TIMEOUT,
+                connection_acquisition_timeout=ANSWER_TIMEOUT,
+                max_transaction_retry_time=RETRY_TIME,
+            )
+            try:
+                # A first look with no retries: a server that is not there is said at once.
+                driver.verify_connectivity()
+            except BaseException:
+                driver.close()
+                raise
+        return GraphStore(driver, self.database, Neo4jDialect(), self.address, self)
+
+
+def _server_at(uri: str) -> Server:
     try:
         parts = urlsplit(uri)
         port = f":{parts.port}" if parts.port else ""
@@ -73,18 +103,4 @@ def _connect_server(uri: str) -> GraphStore:
     # Rebuilt from its parts, so that a password in the URI reaches no message and no log.
     address = f"{parts.scheme}://{host}{port}"
     database = parts.path.strip("/") or os.environ.get("PERSONAREC_GRAPH_DATABASE", "neo4j")
-    with translated_errors(address, database):
-        driver = neo4j.GraphDatabase.driver(
-            address,
-            auth=credentials(uri),
-            connection_timeout=CONNECT_TIMEOUT,
-            connection_acquisition_timeout=ANSWER_TIMEOUT,
-            max_transaction_retry_time=RETRY_TIME,
-        )
-        try:
-            # A first look with no retries: a server that is not there is said at once.
-            driver.verify_connectivity()
-        except BaseException:
-            driver.close()
-            raise
-    return GraphStore(driver, database, Neo4jDialect(), address)
+    return Server(address, database, *credentials(uri))

@@ -26,6 +26,7 @@ from kg.schema import NODE_TYPES
 from kg.store.statements import Statement, statement
 
 if TYPE_CHECKING:
+    from kg.store.connect import Server
     from kg.store.embedded import Filling
 
 EMBEDDED = "embedded engine"
@@ -99,13 +100,22 @@ class GraphStore:
     transient failure, so the work given must be safe to repeat.
     """
 
-    def __init__(self, driver: neo4j.Driver, database: str, dialect: Dialect, address: str) -> None:
+    def __init__(
+        self,
+        driver: neo4j.Driver,
+        database: str,
+        dialect: Dialect,
+        address: str,
+        server: Server | None = None,
+    ) -> None:
         self._driver = driver
         self._dialect = dialect
         # In a cluster a read may reach a member that lags: it waits for our own last write.
         self._bookmarks = neo4j.GraphDatabase.bookmark_manager()
         self.database = database
         self.address = address
+        self.server = server
+        """How another process can open the same store; None for the embedded engine."""
         self.retries = 0
         """Units of work that ran again, after another writer's clash or a broken connection."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -51,8 +52,7 @@ def ingest_data_set(
     """Load a data set, or say what a load would do; and what DBpedia said of it, where asked."""
     with progress_bar() as progress:
         sources, enriched = _sources(wanted, home, progress)
-        _stage_with(wanted.engine, sources, home, progress)
-        result = ingest(
+        result = _ingest_with(wanted.engine)(
             store,
             sources,
             home,
@@ -126,6 +126,14 @@ def print_enriched(enriched: Enriched) -> None:
         f"{len(fetched.unknown)} unknown there, {len(fetched.refused)} unusable",
         markup=False,
     )
+
+
+def _ingest_with(engine: str) -> Callable[..., IngestResult]:
+    if engine == "spark":
+        from kg.spark import ingest_with_spark
+
+        return ingest_with_spark
+    return ingest
 
 
 def _stage_with(engine: str, sources: DataSetSources, home: Path, progress: Progress) -> None:

@@ -1,27 +1,36 @@
-"""Staging by Spark: the same books, quarantine and tables as by this process."""
+"""Staging and writing by Spark: the same books, tables and graph as by this process."""
 
 from __future__ import annotations
 
+import json
 import os
+import pickle
 import random
+import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import polars as pl
 import pytest
-from conftest import in_ci, quiet
+from conftest import GraphAddress, in_ci, quiet
 from polars.testing import assert_frame_equal
 from rich_data import DBR, write_rich
+from services.tcp_proxy import CommitCutter
+from small import write_small
 
-from kg.ingest import DataSetSources, Source, dump_hash, ingest
+from kg.errors import ChangeSomethingError, TryAgainError
+from kg.ingest import DataSetSources, IngestResult, Source, dump, dump_hash, ingest, stats
 from kg.ingest.stage import Stage
 from kg.ingest.staging import stage
-from kg.spark import stage_with_spark
-from kg.store import connect
+from kg.spark import SparkWriter, ingest_with_spark, stage_with_spark, writing
+from kg.store import GraphStore, Statement, connect, statement
 
 # Each of the hundred statements is a job of its own; that takes a minute for any data this small.
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
@@ -30,14 +39,14 @@ ROOT = Path(__file__).resolve().parents[2]
 
 @pytest.fixture(scope="module")
 def spark() -> Iterator[Any]:
-    """A session on two cores; skipped or failed as the Neo4j tests."""
+    """A session on two cores, three tries a task; skipped or failed as the Neo4j tests."""
     try:
         from pyspark.errors import PySparkException
         from pyspark.sql import SparkSession
 
         os.environ["PYSPARK_PYTHON"] = sys.executable
         session = (
-            SparkSession.builder.master("local[2]")
+            SparkSession.builder.master("local[2,3]")
             .config("spark.driver.memory", "1g")
             .config("spark.driver.host", "127.0.0.1")
             .config("spark.driver.bindAddress", "127.0.0.1")
@@ -165,3 +174,338 @@ def test_a_missing_java_is_said(tmp_path: Path) -> None:
     assert last.startswith("personarec: Spark did not start")
     assert "it needs Java 17 or later (JAVA_HOME)" in last
     assert "Traceback" not in done.stderr
+
+
+# -- into a server, by tasks -----------------------------------------------------------------------
+
+on_server = pytest.mark.parametrize(
+    "graph", [pytest.param("neo4j", marks=pytest.mark.neo4j)], indirect=True
+)
+BATCH = 20
+Part = tuple[int, int]
+
+
+def by_spark(store: GraphStore, data: DataSetSources, home: Path, **options: Any) -> IngestResult:
+    """Load by Spark what this process staged, in small batches."""
+    stage(data, home / "ingest" / data.name, quiet)
+    options = {"batch_rows": BATCH, "max_bad": 1, **options}
+    return ingest_with_spark(store, data, home, quiet, **options)
+
+
+def did(result: IngestResult) -> dict[str, Any]:
+    """Counts and books, without the load's own id."""
+    return result.as_dict() | {"load": result.load is not None}
+
+
+def rows_of(result: IngestResult) -> int:
+    return sum(t.rows for t in result.stage.tables)
+
+
+def spied_on(folder: Path) -> Callable[..., Any]:
+    """``write_part`` that leaves a file for each task, named by its process; nested, so that
+    Spark sends it whole."""
+
+    def spy(part: Part, **given: Any) -> Any:
+        from kg.spark.writing import write_part
+
+        table = given["table"]
+        (folder / f"{os.getpid()}-{table.kind}-{table.file}-{part[0]}").touch()
+        return write_part(part, **given)
+
+    folder.mkdir()
+    return spy
+
+
+@on_server
+def test_tasks_write_the_graph_of_one_process(
+    spark: Any, store: GraphStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = write_noisy(tmp_path / "data")
+    monkeypatch.setattr(writing, "write_part", spied_on(tmp_path / "tasks"))
+    with connect(None, tmp_path / "here") as here:
+        expected = ingest(here, data, tmp_path / "here", quiet, max_bad=1)
+        first = by_spark(store, data, tmp_path / "there")
+        assert did(first) == did(expected)
+        assert first.created == rows_of(first)
+        assert list(dump(store)) == list(dump(here))
+
+        tasks = [p.name.split("-", 1) for p in (tmp_path / "tasks").iterdir()]
+        assert str(os.getpid()) not in {process for process, _ in tasks}
+        large = [t for t in first.stage.tables if t.rows > BATCH]
+        assert {t.kind for t in large} == {"node", "relation"}
+        for table in large:
+            assert len([1 for _, what in tasks if f"-{table.file}-" in what]) == 2, table
+
+        loads = stats(store)["loads"]
+        again = by_spark(store, data, tmp_path / "again")
+        assert (again.load, again.created, again.changed) == (None, 0, 0)
+        assert again.unchanged == rows_of(again)
+        assert stats(store)["loads"] == loads
+
+        file = data.sources[-4].path  # the titles
+        file.write_text(file.read_text("utf-8").replace("Title 1", "Title one"), "utf-8")
+        expected = ingest(here, data, tmp_path / "here", quiet, max_bad=1)
+        assert expected.changed
+        assert did(by_spark(store, data, tmp_path / "there")) == did(expected)
+        assert list(dump(store)) == list(dump(here))
+
+
+@pytest.mark.parametrize("graph", ["embedded"], indirect=True)
+def test_the_embedded_engine_is_filled_by_one_process(
+    spark: Any, store: GraphStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(writing, "write_part", spied_on(tmp_path / "tasks"))
+    result = by_spark(store, write_small(tmp_path / "data"), tmp_path / "home")
+    assert result.created == rows_of(result)
+    assert not list((tmp_path / "tasks").iterdir())
+
+
+@on_server
+def test_a_dry_run_writes_nothing(
+    spark: Any, store: GraphStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(writing, "write_part", spied_on(tmp_path / "tasks"))
+    result = by_spark(store, write_small(tmp_path / "data"), tmp_path / "home", dry_run=True)
+    assert result.created == rows_of(result)
+    assert list(dump(store)) == []
+    assert not list((tmp_path / "tasks").iterdir())
+
+
+@on_server
+def test_a_task_that_dies_is_done_again(
+    spark: Any, store: GraphStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dead = tmp_path / "dead"
+    dead.mkdir()
+
+    def dies_once(part: Part, **given: Any) -> Any:
+        from pyspark import TaskContext
+
+        from kg.spark.writing import write_part
+
+        start, stop = part
+        if TaskContext.get().attemptNumber() == 0 and stop - start > 2 * given["batch_rows"]:
+            write_part((start, start + given["batch_rows"]), **given)
+            (dead / f"{given['table'].file}-{start}").touch()
+            os._exit(9)  # as if it were killed
+        return write_part(part, **given)
+
+    monkeypatch.setattr(writing, "write_part", dies_once)
+    data = write_small(tmp_path / "data", users=40)
+    result = by_spark(store, data, tmp_path / "there")
+    deaths = len(list(dead.iterdir()))
+    assert deaths >= 2, "no task died, so nothing was tested"
+    # What the dead had written is there, and not written again.
+    assert result.unchanged == deaths * BATCH
+    assert result.created == rows_of(result) - result.unchanged
+    (load,) = stats(store)["loads"]
+    assert (load["status"], load["id"]) == ("complete", result.load)
+    with connect(None, tmp_path / "here") as here:
+        ingest(here, data, tmp_path / "here", quiet)
+        assert list(dump(store)) == list(dump(here))
+
+
+@on_server
+def test_a_load_that_only_the_dead_wrote_is_closed(
+    spark: Any, store: GraphStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def dies_at_the_end(part: Part, **given: Any) -> Any:
+        from pyspark import TaskContext
+
+        from kg.spark.writing import write_part
+
+        done = write_part(part, **given)
+        if TaskContext.get().attemptNumber() == 0:
+            os._exit(9)
+        return done
+
+    monkeypatch.setattr(writing, "write_part", dies_at_the_end)
+    result = by_spark(store, write_small(tmp_path / "data"), tmp_path / "home", batch_rows=5000)
+    assert (result.created, result.unchanged) == (0, rows_of(result))
+    (load,) = stats(store)["loads"]
+    assert (load["status"], load["id"]) == ("complete", result.load)
+
+
+@on_server
+def test_what_fails_in_a_task_is_one_line_of_ours(
+    spark: Any, store: GraphStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data, home = write_small(tmp_path / "data"), tmp_path / "home"
+    server = store.server
+    assert server is not None
+
+    def fails(error: type[Exception], *, tasks_get: Any = server, home: Path = home) -> str:
+        make = partial(SparkWriter, spark, tasks_get)
+        with pytest.raises(error) as caught:
+            ingest(store, data, home, quiet, make_writer=make)
+        text = str(caught.value)
+        assert len(text.splitlines()) == 1
+        assert "org.apache" not in text
+        assert server.password not in text
+        return text
+
+    away = fails(TryAgainError, tasks_get=replace(server, address="bolt://127.0.0.1:9"))
+    assert "no graph server answers at bolt://127.0.0.1:9" in away
+    refused = fails(ChangeSomethingError, tasks_get=replace(server, password="s3ntinel"))
+    assert "refused the user name or password" in refused
+    assert "s3ntinel" not in refused
+    nowhere = fails(ChangeSomethingError, tasks_get=replace(server, database="nowhere"))
+    assert "has no database 'nowhere'" in nowhere
+
+    def loses_ends(part: Part, **given: Any) -> Any:
+        from kg.ingest.tables import Counts
+        from kg.spark.writing import WrittenPart, write_part
+
+        if given["table"].label == "User":
+            return WrittenPart(Counts(created=part[1] - part[0]))
+        return write_part(part, **given)
+
+    monkeypatch.setattr(writing, "write_part", loses_ends)
+    # In a home of its own, for its journal now says that the users are there.
+    lost = fails(ChangeSomethingError, home=tmp_path / "lost")
+    assert "have an end that is not in the graph" in lost
+
+    def elsewhere(part: Part, **given: Any) -> Any:
+        from pathlib import Path
+
+        from kg.spark.writing import write_part
+
+        return write_part(part, **given | {"staged": replace(given["staged"], folder=Path("/no"))})
+
+    monkeypatch.setattr(writing, "write_part", elsewhere)
+    unseen = fails(ChangeSomethingError)
+    assert unseen.startswith("a worker cannot read /no/")
+    assert unseen.endswith("; name a --home that all workers see")
+
+    def defect(_part: Part, **_given: Any) -> Any:
+        raise RuntimeError("planted")
+
+    monkeypatch.setattr(writing, "write_part", defect)
+    assert fails(TryAgainError).startswith("Spark failed: ")
+
+    monkeypatch.undo()
+    assert {load["status"] for load in stats(store)["loads"]} == {"running"}
+    assert by_spark(store, data, home).resumed
+    with connect(None, tmp_path / "here") as here:
+        ingest(here, data, tmp_path / "here", quiet)
+        assert list(dump(store)) == list(dump(here))
+
+
+def started(graph: GraphAddress, data: Path, **environment: str) -> subprocess.Popen[str]:
+    """``kg ingest --engine spark`` of a data set that is staged already, slowly."""
+    words = ("kg", "ingest", "--dataset", str(data), "--home", str(graph.home), "--json")
+    assert graph.uri is not None
+    words += ("--graph", graph.uri, "--batch-rows", "10")
+    command = [sys.executable, "-m", "cli", *words]
+    environment = {**os.environ, **graph.environment, **environment}
+    subprocess.run([*command, "--dry-run"], cwd=ROOT, env=environment, check=True)
+    return subprocess.Popen(
+        [*command, "--engine", "spark"], cwd=ROOT, env=environment, text=True,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True,
+    )  # fmt: skip
+
+
+def wait_for(
+    count: int, query: Statement, store: GraphStore, process: subprocess.Popen[str]
+) -> None:
+    while store.read(query)[0][0] < count:
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.01)
+
+
+@on_server
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
+def test_stopped_and_run_again_it_ends_right(
+    graph: GraphAddress, store: GraphStore, tmp_path: Path, how: signal.Signals
+) -> None:
+    data = write_small(tmp_path / "data", "data", users=400, items=60)
+    process = started(graph, tmp_path / "data")
+    wait_for(200, statement("count_relations", type="RATED", source="User"), store, process)
+    os.kill(process.pid, how)
+    began = time.monotonic()
+    _, err = process.communicate(timeout=60)
+    if how == signal.SIGINT:
+        assert process.returncode == 128 + how
+        assert time.monotonic() - began < 10
+        assert err.splitlines()[-1] == "personarec: stopped; the same command goes on from here"
+        assert "\tat " not in err, "a stack of Java"
+        assert "Traceback" not in err
+    (load,) = stats(store)["loads"]
+    assert load["status"] == "running", "it was too late, so nothing was tested"
+
+    out, err = started(graph, tmp_path / "data").communicate(timeout=200)
+    result = json.loads(out)
+    assert result["resumed"], err
+    assert result["load"] == load["id"]
+    assert [x["status"] for x in stats(store)["loads"]] == ["complete"]
+    with connect(None, tmp_path / "here") as here:
+        whole = ingest(here, data, tmp_path / "here", quiet)
+        assert list(dump(store)) == list(dump(here))
+    assert result["created"] + result["changed"] + result["unchanged"] == rows_of(whole)
+
+
+@on_server
+def test_a_server_that_goes_away_is_said_in_one_line(
+    graph: GraphAddress, store: GraphStore, tmp_path: Path
+) -> None:
+    write_small(tmp_path / "data", "data", users=400, items=60)
+    assert graph.uri is not None
+    at = urlsplit(graph.uri)
+    assert at.hostname
+    assert at.port
+    with CommitCutter(at.hostname, at.port) as proxy:
+        through = replace(graph, uri=f"bolt://127.0.0.1:{proxy.port}")
+        process = started(through, tmp_path / "data")
+        # Tasks of the first tables have come and gone; those that follow find nobody.
+        wait_for(1, statement("count_nodes", label="User"), store, process)
+    out, err = process.communicate(timeout=100)
+    assert process.returncode == 75, err
+    assert out == ""
+    assert err.splitlines()[-1].startswith(f"personarec: no graph server answers at {through.uri}")
+    assert "\tat " not in err, "a stack of Java"
+    assert "Traceback" not in err
+    assert err.count("personarec: ") == 1
+
+
+@on_server
+def test_the_password_is_in_no_setting_file_or_line(
+    spark: Any, graph: GraphAddress, store: GraphStore, tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    """With Spark's own log at DEBUG, and its log of events, which holds all of its settings."""
+    password = store.server.password if store.server else ""
+    assert len(password) >= 8, "too short to be looked for"
+    given: list[bytes] = []
+    parallelize = spark.sparkContext.parallelize
+
+    def spy(rows: Any, parts: int) -> Any:
+        given.append(pickle.dumps(rows))
+        return parallelize(rows, parts)
+
+    monkeypatch.setattr(spark.sparkContext, "parallelize", spy)
+    data = write_small(tmp_path / "data", "data", users=20)
+    assert by_spark(store, data, graph.home).created
+    settings = [*spark.sparkContext.getConf().getAll(), *spark.sparkContext.environment.items()]
+    assert given
+    assert settings
+    assert password not in repr(settings)
+    assert password.encode() not in b"".join(given)  # Spark writes this into a file
+
+    more = write_small(tmp_path / "more", "more", users=20)
+    conf, events, local = (tmp_path / name for name in ("conf", "events", "local"))
+    for folder in (conf, events, local):
+        folder.mkdir()
+    (conf / "spark-defaults.conf").write_text(
+        "spark.master local[2]\nspark.driver.host 127.0.0.1\nspark.ui.enabled false\n"
+        f"spark.eventLog.enabled true\nspark.eventLog.dir {events.as_uri()}\n"
+        f"spark.eventLog.compress false\nspark.local.dir {local}\nspark.log.level DEBUG\n"
+    )
+    process = started(graph, tmp_path / more.name, SPARK_CONF_DIR=str(conf))
+    out, err = process.communicate(timeout=200)
+    assert process.returncode == 0, err[-2000:]
+    assert json.loads(out)["created"]
+    assert "DEBUG" in err, "Spark said nothing, so nothing was tested"
+    assert password not in out + err
+    files = [p for p in tmp_path.rglob("*") if p.is_file()]
+    assert any("spark.eventLog.dir" in p.read_text("utf-8") for p in files if events in p.parents)
+    assert [p for p in files if password.encode() in p.read_bytes()] == []

@@ -110,7 +110,8 @@ def test_no_text_of_an_object_holds_it(
     with graph.connect() as store:
         password = graph.server.password if graph.server else store._dialect.password  # type: ignore[attr-defined]
         shown = "".join(
-            f"{x!r} {x}" for x in (store, store._driver, store._dialect, store._driver._pool)
+            f"{x!r} {x}"
+            for x in (store, store.server, store._driver, store._dialect, store._driver._pool)
         )
         assert password not in shown
         try:

@@ -1,4 +1,4 @@
-"""Parts of a file for many workers: read one by one they say what the whole file says."""
+"""Parts for many workers: of a file, read one by one they say what it says; of a table."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from kg.loaders import loader
 from kg.loaders.records import Interaction, Rejected
 from kg.spark import engine as engine_module
 from kg.spark.splits import part_of, shifts, splits_of
+from kg.spark.writing import PART_ROWS, parts_of
 
 REVIEW = '{"reviewerID": "u%d", "asin": "i%d", "overall": 4.0, "unixReviewTime": %d}'
 LINES: dict[str, list[bytes]] = {
@@ -128,3 +129,24 @@ except ChangeSomethingError as error:
         r"--engine spark needs (pyspark|sqlglot); pip install 'personarec\[spark\]'.*\n",
         done.stdout,
     )
+
+
+@pytest.mark.parametrize("start", [0, 7])
+@pytest.mark.parametrize("batch", [1, 10, 5_000, PART_ROWS + 1])
+@pytest.mark.parametrize("tasks", [1, 5])
+@pytest.mark.parametrize("rows", [1, 10, 11, 99, 1_234_567])
+def test_parts_of_a_table_are_all_its_rows_once(
+    rows: int, tasks: int, batch: int, start: int
+) -> None:
+    stop, row, shared = start + rows, start, 0
+    while row < stop:
+        parts = parts_of(row, stop, tasks, batch)
+        assert 1 <= len(parts) <= tasks
+        for first, end in parts:
+            assert first == row < end  # one after the other
+            assert end == stop or (end - first) % batch == 0
+            assert end - first <= max(PART_ROWS, batch)
+            row = end
+        shared += len(parts)
+    assert row == stop
+    assert shared > 1 or min(tasks, rows // batch) < 2
