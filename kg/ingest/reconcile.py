@@ -16,9 +16,8 @@ from pathlib import Path
 from typing import Any
 from unicodedata import normalize
 
-import duckdb
-
 from kg.errors import ChangeSomethingError
+from kg.ingest.local_sql import LocalSql
 from kg.ingest.quarantine import Quarantine
 from kg.ingest.sources import DataSetSources
 from kg.ingest.stage import Books, Progress, Table
@@ -35,7 +34,6 @@ from kg.schema import (
 Relation = Callable[[str], tuple[str, str] | None]
 """A predicate's IRI -> relation type and target label, or None."""
 
-MEMORY = "128MB"  # what the SQL engine may hold; more goes to disk
 ROW_GROUP = 20_480  # rows; what a reader of a table holds at a time
 
 
@@ -70,14 +68,7 @@ class Reconciler:
         self.quarantine = quarantine
         self.progress = progress
         self.tables: list[Table] = []
-        self.db = sql or duckdb.connect(
-            ":memory:",
-            config={"memory_limit": MEMORY, "temp_directory": str(folder / "work.tmp")},
-        )
-        # One thread: the memory it takes then does not depend on the machine's cores.
-        self.db.execute(
-            "SET threads = 1; SET preserve_insertion_order = false; SET enable_progress_bar = false"
-        )
+        self.db = sql or LocalSql(folder)
         for name, work in (
             ("clean", lambda text: normalize("NFC", text).strip()),
             ("mint_genre", lambda genre: mint_iri("genre", genre)),
@@ -279,7 +270,7 @@ class Reconciler:
         self._dedupe("described_as", "Abstract", ("iri",), ("text",))
         self.db.execute("""
             CREATE TABLE node_iri AS
-            SELECT iri FROM resource UNION SELECT id FROM entity UNION SELECT object FROM fact
+            SELECT iri FROM resource UNION ALL SELECT id FROM entity
         """)
         self._set_aside("named", "iri NOT IN (FROM node_iri)", "no node has this IRI", "iri")
         nobody = "no item is linked to this IRI"
