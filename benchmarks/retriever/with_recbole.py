@@ -59,7 +59,7 @@ class RecBole:
         self.model = SASRec(config, self.train.dataset)
         self.trainer = Trainer(config, self.model)
         self.trainer.eval_collector.data_collect(self.train)
-        self.epochs = 0.0
+        self.done = 0  # batches
         self.rest: Iterator[Any] = iter(())
 
     def describe(self) -> Reply:
@@ -94,9 +94,10 @@ class RecBole:
         if not found:
             self.rest = iter(self.train)
             found = list(islice(self.rest, batches))
-        loss = self.trainer._train_epoch(found, int(self.epochs))
-        self.epochs = round(self.epochs + len(found) / len(self.train), 9)
-        return {"loss": loss / len(found), "epochs": self.epochs, "batches": len(found)}
+        loss = self.trainer._train_epoch(found, self.done // len(self.train))
+        self.done += len(found)
+        epochs = self.done / len(self.train)  # a whole number after a whole epoch
+        return {"loss": loss / len(found), "epochs": epochs, "batches": len(found)}
 
     def evaluate(self, which: str) -> Reply:
         data = {"valid": self.valid, "test": self.test}[which]
