@@ -619,6 +619,8 @@ def texts(dataset: str | None, graph: str | None, home: Path, as_json: bool, **w
 @click.option("--epochs", type=click.IntRange(1), help="Most epochs.")
 @click.option("--tuned", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE",
               help="Settings of the network that personarec tune found.")  # fmt: skip
+@click.option("--rerank/--no-rerank", default=True, show_default=True,
+              help="Learn a rerank, and keep it where validation is clearly better.")  # fmt: skip
 @click.option("--threads", type=click.IntRange(1), help="Threads of torch in one process.")
 @click.option("--workers", type=click.IntRange(1), help="Processes; by default by size.")
 @click.option("--force", is_flag=True, help="Train even when this result is there.")
@@ -627,14 +629,14 @@ def train(
     dataset: str, data: Path | None, refit: bool, seeds: int, rows: str | None, epochs: int | None,
     threads: int | None, workers: int | None, force: bool, encoder: str | None, dim: int | None,
     settings: tuple[str, ...], prototypes: int | None, texts: bool, tuned: Path | None,
-    graph: str | None, home: Path, as_json: bool,
+    rerank: bool, graph: str | None, home: Path, as_json: bool,
 ) -> None:  # fmt: skip
     """Graph, personas, write-back, retriever and its table with controls, for one data set."""
     from personarec import console
     from personarec.commands.personas import with_encoder
     from personarec.commands.train import print_training, train_config, train_whole_way
 
-    config = train_config(dataset, refit, seeds, rows, epochs, threads, tuned)
+    config = train_config(dataset, refit, seeds, rows, epochs, threads, tuned, rerank)
     config = with_encoder(config, encoder, dim, settings, prototypes, texts)
     with _open(graph, home) as store:
         outcome = train_whole_way(

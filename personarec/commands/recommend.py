@@ -119,3 +119,5 @@ def print_recommended(outcome: RecommendOutcome) -> None:
         )
         for path in item.paths or ():
             out.print(f"       {path.contribution:+.2f} {path.words()}", markup=False)
+        if item.paths is not None and (words := item.reranked()):
+            out.print(f"       {item.parts['rerank']:+.2f} {words}", markup=False)

@@ -26,23 +26,28 @@ def train_config(
     epochs: int | None,
     threads: int | None,
     tuned: Path | None = None,
+    rerank: bool = True,
 ) -> TrainConfig:
     """The settings that the options name, of the network those tuned for the data set.
 
-    Raises ChangeSomethingError for an unknown row, or a file that holds no settings.
+    Raises ChangeSomethingError for an unknown row, one that the options leave out, or a file that
+    holds no settings.
     """
     from personarec.retriever.settings import settings_for
-    from personarec.training.config import ROWS, TrainConfig
+    from personarec.training.config import RERANKED, ROWS, TrainConfig
 
     chosen = tuple(r.strip() for r in rows.split(",")) if rows else ROWS
     if unknown := [r for r in chosen if r not in ROWS]:
         raise ChangeSomethingError(f"no row {unknown[0]!r}; there are: {', '.join(ROWS)}")
+    if rows and not rerank and RERANKED in chosen:
+        raise ChangeSomethingError(f"row {RERANKED!r} needs a rerank; leave out one of the two")
     network = settings_for(name_of(dataset), tuned)
     changes = {k: v for k, v in (("epochs", epochs), ("threads", threads)) if v is not None}
     return TrainConfig(
         refit=refit,
         seeds=tuple(range(seeds)),
         rows=chosen,  # type: ignore[arg-type]
+        rerank=rerank,
         sasrec=network.sasrec,
         options=network.options.model_copy(update=changes),
     )
@@ -113,6 +118,7 @@ def print_training(outcome: TrainOutcome) -> None:
     print_table(title, ("row", *COLUMNS), rows)
     for difference in metrics["differences"]:
         out.print(in_words(difference), markup=False)
+    out.print(metrics["rerank"]["why"], markup=False)
     state = "run" if outcome.fresh else "this training was there already (--force trains again)"
     out.print(f"{state}: {outcome.folder}", markup=False)
     graph = f"{outcome.created} created, {outcome.changed} changed by the ingest"

@@ -18,10 +18,11 @@ from personarec.compare.fitted import Fitted
 from personarec.compare.networks import Networks, network_config, network_scorer, train_network
 from personarec.compare.rows import FEW, ROWS, SASREC, Row
 from personarec.compare.settings import Settings
-from personarec.evaluation.metrics import Scorer, ndcg, rank_all
+from personarec.evaluation.metrics import Scorer, rank_all
 from personarec.rerank.candidates import Candidates, gather
 from personarec.rerank.features import ItemFeatures
-from personarec.rerank.model import RerankConfig, Reranker, cross_fitted
+from personarec.rerank.lessons import Lessons
+from personarec.rerank.model import RerankConfig
 from personarec.retriever.cold_items import ColdItems
 from personarec.retriever.fusion import Trial, choose_weights, fused_scorer
 from personarec.retriever.length_weights import fused_by_length, search_length_weights
@@ -172,22 +173,21 @@ class _Maker:
     def _learned(self) -> CellResult:
         base, split = ROWS[str(self.row.base)], self.world.protocol.split
         config = RERANK.model_copy(update={"seed": self.seed})
-        users = np.flatnonzero(split.valid >= 0).astype(np.int64)
-        taught = self._timed("gather", lambda: self._candidates(base, report=False)(users))
-        model = self._timed(
-            "fit",
-            lambda: Reranker.fit(taught, config, test=met_once(split.test, self.world)),
+        lessons = self._timed(
+            "gather",
+            lambda: Lessons.gather(self._candidates(base, report=False), split.valid, self.seed),
         )
-        # What a session is scored by has not seen its user, or validation would praise itself.
-        scores = self._timed("cross-fit", lambda: cross_fitted(taught, config, seed=self.seed))
+        model = self._timed(
+            "fit", lambda: lessons.teach(config, test=met_once(split.test, self.world))
+        )
+        judged = self._timed("cross-fit", lambda: lessons.judge(config))
         result = self._result(
             lambda: answer_reordered(
                 self._candidates(base, report=True), model, self.world.protocol.test
             ),
-            float(ndcg(taught.reordered(scores), CUTOFF).mean()),
+            judged.after,
         )
-        before = float(ndcg(taught.ranks, CUTOFF).mean())
-        return replace(result, notes=dict(result.notes) | {"validation before": before})
+        return replace(result, notes=dict(result.notes) | {"validation before": judged.before})
 
     def _candidates(self, base: Row, *, report: bool) -> Callable[[NDArray[np.int64]], Candidates]:
         """The first of a finished late fusion: of validation users, or of test queries by place."""

@@ -2,11 +2,12 @@
 
 Each evidence is a sum over paths: a transition from item i of the session to item j adds
 recency_i · T_ij to j's raw score, a shared fact f adds p_f · a_jf. What a path is said to
-contribute is the fall of the total score when its summand is 0, the scale of the evidence
-(``fusion.standardise``) made anew without it: exact for the model, but not additive, since each
+contribute is the fall of the fused score when its summand is 0, the scale of the evidence
+(``fusion.standardise``) made anew without it: exact for the fusion, but not additive, since each
 path is taken away alone. A path is shown where it contributes something and the graph has it. What
-the sequence model adds comes from no single path, and no path is made up for it; nor for personas
-and prototypes of other readers, which no part of the score looks at.
+the sequence model adds comes from no single path, and no path is made up for it; nor for what a
+learned rerank adds afterwards, nor for personas and prototypes of other readers, which no part of
+the score looks at.
 """
 
 from __future__ import annotations
@@ -50,8 +51,8 @@ class GraphPath:
         evidence: of a transition its counts by gap and its ``direction``, ``forward`` from the
             source; of a fact its relation, key, name, what the relation means, and how many
             ``others`` of the history have it; of readers how many.
-        contribution: how much lower the score would be without it.
-        share: the same as a share of the score; None where the score is not above 0, which is
+        contribution: how much lower the score before the rerank would be without it.
+        share: the same as a share of that score; None where the score is not above 0, which is
             what an average item has.
     """
 
@@ -95,7 +96,7 @@ def _people(count: int) -> str:
 
 
 class Shown(NamedTuple):
-    """An item to explain: its index, and the score that it got."""
+    """An item to explain: its index, and the score that it got before the rerank."""
 
     item: int
     score: float

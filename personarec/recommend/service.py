@@ -22,6 +22,7 @@ from personarec.recommend.diversity import diverse, pool_size
 from personarec.recommend.explain import GraphPath, Shown, explain, read_facts
 from personarec.recommend.filters import Catalogue, Filters
 from personarec.recommend.titles import Titles
+from personarec.rerank.part import PART
 from personarec.retriever.best import best
 from personarec.retriever.recommender import Retriever
 from personarec.training.run import latest_run
@@ -74,6 +75,13 @@ class Recommended:
     score: float
     parts: dict[str, float]
     paths: list[GraphPath] | None
+
+    def reranked(self) -> str:
+        """What the learned rerank did to the score, in words; empty where it did nothing."""
+        added = self.parts.get(PART, 0.0)
+        if not added:
+            return ""
+        return f"the learned rerank {'raised' if added > 0 else 'lowered'} its score"
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""
@@ -187,7 +195,7 @@ class Recommender:
                 chosen = best(scores.total, options.n, seen, allowed)
             paths = self._paths(
                 history,
-                [Shown(int(i), float(scores.total[i])) for i in chosen[: options.explained]],
+                [Shown(int(i), scores.fused(int(i))) for i in chosen[: options.explained]],
             )
             lists.append(
                 [

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 FUSED = "fused"
 """The first feature: the score of the late fusion."""
+CANDIDATES = 100
+"""Of each session."""
 
 
 @dataclass(frozen=True)
@@ -50,6 +52,19 @@ class Candidates:
     def __len__(self) -> int:
         """Number of sessions."""
         return len(self.items)
+
+    @classmethod
+    def together(cls, blocks: Sequence[Candidates]) -> Candidates:
+        """The sessions of all blocks, at least one, in their order."""
+        return cls(
+            blocks[0].names,
+            np.concatenate([b.users for b in blocks]),
+            np.concatenate([b.targets for b in blocks]),
+            np.concatenate([b.items for b in blocks]),
+            np.concatenate([b.features for b in blocks]),
+            np.concatenate([b.place for b in blocks]),
+            np.concatenate([b.ranks for b in blocks]),
+        )
 
     def take(self, rows: NDArray[np.integer] | NDArray[np.bool_]) -> Candidates:
         """Those sessions alone."""
@@ -104,7 +119,7 @@ def gather(
     sequences: Sequences,
     targets: NDArray[np.int32] | None = None,
     *,
-    k: int = 100,
+    k: int = CANDIDATES,
     cold: ColdItems | None = None,
     batch_size: int = 256,
 ) -> Candidates:
@@ -122,57 +137,56 @@ def gather(
         cold: items scored like their neighbours, as ``fused_scorer``.
         batch_size: sessions per block; changes nothing but memory.
     """
-    blocks = [
-        _block(
-            scorer, evidence, weights, known, users[start : start + batch_size],
-            sequences, targets, k, cold,
-        )
-        for start in range(0, max(len(users), 1), batch_size)
-    ]  # fmt: skip
-    return Candidates(
-        blocks[0].names,
-        np.concatenate([b.users for b in blocks]),
-        np.concatenate([b.targets for b in blocks]),
-        np.concatenate([b.items for b in blocks]),
-        np.concatenate([b.features for b in blocks]),
-        np.concatenate([b.place for b in blocks]),
-        np.concatenate([b.ranks for b in blocks]),
-    )
+    blocks = []
+    for start in range(0, max(len(users), 1), batch_size):
+        block = users[start : start + batch_size]
+        sessions = sequences.take(block)
+        names = ("sequence", *evidence)
+        parts = components(scorer, evidence, block, sessions, cold)
+        by_name = dict(zip(names, parts, strict=True))
+        blocks.append(describe(by_name, weights, known, block, sessions, targets, k))
+    return Candidates.together(blocks)
 
 
-def _block(
-    scorer: Scorer,
-    evidence: Mapping[str, Evidence],
+def describe(
+    parts: Mapping[str, NDArray[np.float32]],
     weights: Mapping[str, float],
     known: ItemFeatures,
     users: NDArray[np.int64],
-    sequences: Sequences,
-    targets: NDArray[np.int32] | None,
-    k: int,
-    cold: ColdItems | None,
+    sessions: Sequences,
+    targets: NDArray[np.int32] | None = None,
+    k: int = CANDIDATES,
 ) -> Candidates:
-    sessions = sequences.take(users)
-    parts = components(scorer, evidence, users, sessions, cold)
-    total = parts[0].copy()
-    for name, part in zip(evidence, parts[1:], strict=True):
+    """The first of some sessions by the sum of the parts, and their features.
+
+    Args:
+        parts: of the late fusion, as ``fusion.components`` has them: ``sequence``, then each
+            evidence; float32, shape (b, n_items) each; left as they are.
+        weights: of the late fusion, one for each evidence.
+        known: of the same fit sequences as the evidence.
+        users: int64, shape (b,), whose sessions they are.
+        sessions: the b sessions; their items are no candidates.
+        targets: int32, shape (n_users,), held-out items; none: not known, as in service.
+        k: candidates of each session.
+    """
+    (_, sequence), *evidence = parts.items()
+    total = sequence.copy()
+    for name, part in evidence:
         if weights[name]:
             total += np.float32(weights[name]) * part
     items = best_of_each(total, sessions, k)
     missing = items < 0
     safe = np.where(missing, 0, items)
 
-    columns: dict[str, NDArray[np.float32]] = {}
-    for name, part in zip((FUSED, "sequence", *evidence), (total, *parts), strict=True):
+    columns: list[NDArray[np.float32]] = []
+    for part in (total, *parts.values()):
         own = np.take_along_axis(part, safe, axis=1)
-        columns[name] = own
-        columns[f"rank by {name}"] = _ranks(np.where(missing, -np.inf, own))
-    for name, column in known.columns.items():
-        columns[f"number: {name}"] = column[safe]
-    for name, links in known.links.items():
-        near = links.nearness(sessions)
-        columns[f"nearest: {name}"] = np.take_along_axis(near, safe, axis=1)
-    columns["length"] = np.repeat(np.log1p(sessions.lengths)[:, None], items.shape[1], axis=1)
-    features = np.stack(list(columns.values()), axis=2).astype(np.float32)
+        columns += [own, _ranks(np.where(missing, -np.inf, own))]
+    columns += [column[safe] for column in known.columns.values()]
+    for links in known.links.values():
+        columns.append(np.take_along_axis(links.nearness(sessions), safe, axis=1))
+    columns.append(np.repeat(np.log1p(sessions.lengths)[:, None], items.shape[1], axis=1))
+    features = np.stack(columns, axis=2).astype(np.float32)
     features[missing] = 0
 
     asked = np.full(len(users), -1, np.int32) if targets is None else targets[users]
@@ -181,7 +195,17 @@ def _block(
     ranks = np.full(len(users), np.nan)
     if targets is not None:
         ranks = target_ranks(total, asked, sessions)
-    return Candidates(tuple(columns), users, asked, items, features, place, ranks)
+    return Candidates(feature_names(parts, known), users, asked, items, features, place, ranks)
+
+
+def feature_names(parts: Iterable[str], known: ItemFeatures) -> tuple[str, ...]:
+    """Names of the features that ``describe`` makes of parts of these names."""
+    return (
+        *(name for part in (FUSED, *parts) for name in (part, f"rank by {part}")),
+        *(f"number: {name}" for name in known.columns),
+        *(f"nearest: {name}" for name in known.links),
+        "length",
+    )
 
 
 def _ranks(scores: NDArray[np.float32]) -> NDArray[np.float32]:

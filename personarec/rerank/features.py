@@ -51,6 +51,11 @@ class Links:
             common = np.argsort(count[held.indices[own]], kind="stable")[_MOST_SHARED:]
             held.data[own][common] = 0
         held.eliminate_zeros()
+        return cls.through(held)
+
+    @classmethod
+    def through(cls, held: csr_array) -> Links:
+        """Between items that share one of these, 1 where an item has it."""
         return cls(held, csr_array(held.T))
 
     @classmethod

@@ -19,6 +19,10 @@ _BLOCK = 2000
 """Sessions scored at a time."""
 
 
+class TooFewError(ChangeSomethingError):
+    """There is too little to learn from."""
+
+
 class RerankConfig(BaseModel):
     """How the net is trained."""
 
@@ -100,17 +104,18 @@ class Reranker:
 
         Raises:
             LeakError: a held-out item is the user's test item.
-            ChangeSomethingError: fewer than two users have their item among the candidates.
+            TooFewError: fewer than two users have their item among the candidates.
         """
         config = config or RerankConfig()
         if test is not None:
-            refuse_test(candidates, test)
-        found = candidates.take(candidates.place >= 0)
+            refuse_test(candidates.users, candidates.targets, test)
+        teaches = candidates.place >= 0
+        found = candidates if teaches.all() else candidates.take(teaches)
         users = np.unique(found.users)
         if len(users) < 2:
-            raise ChangeSomethingError(
-                f"rerank: {len(users)} of {len(candidates)} sessions have their held-out item "
-                "among the candidates; take more candidates or more users"
+            raise TooFewError(
+                f"rerank: the held-out items of {len(users)} users are among the candidates, two "
+                "are the least to learn from; take more candidates or more users"
             )
         rng = np.random.default_rng(config.seed)
         apart = rng.permutation(users)[: max(1, round(config.apart * len(users)))]
@@ -133,35 +138,59 @@ class Reranker:
         return scores
 
 
-def refuse_test(candidates: Candidates, test: NDArray[np.int32]) -> None:
+def refuse_test(
+    users: NDArray[np.int64], targets: NDArray[np.int32], test: NDArray[np.int32]
+) -> None:
     """Refuse to learn from test items.
+
+    Args:
+        users: int64, shape (n,), whose sessions they are.
+        targets: int32, shape (n,), the items that they are labelled with.
+        test: int32, shape (n_users,), −1 for none.
 
     Raises:
         LeakError: a session's held-out item is its user's test item.
     """
-    asked = test[candidates.users]
-    leaked = (asked >= 0) & (asked == candidates.targets)
+    asked = test[users]
+    leaked = (asked >= 0) & (asked == targets)
     if leaked.any():
         raise LeakError(
-            f"rerank: {int(leaked.sum())} of {len(candidates)} sessions are labelled with a test "
-            f"item, the first of user {candidates.users[leaked][0]}; label with validation items"
+            f"rerank: {int(leaked.sum())} of {len(users)} sessions are labelled with a test "
+            f"item, the first of user {users[leaked][0]}; label with validation items"
         )
 
 
-def folds(users: NDArray[np.int64], n: int, seed: int) -> Iterator[NDArray[np.bool_]]:
+def folds(
+    users: NDArray[np.int64], n: int, seed: int, among: NDArray[np.int64] | None = None
+) -> Iterator[NDArray[np.bool_]]:
     """Masks of sessions, one fold after the other; all sessions of a user are in one fold."""
-    distinct, whose = np.unique(users, return_inverse=True)
+    distinct = np.unique(users if among is None else among)
     part = np.random.default_rng(seed).permutation(len(distinct)) % n
     for fold in range(n):
-        yield part[whose] == fold
+        yield part[np.searchsorted(distinct, users)] == fold
 
 
 def cross_fitted(
-    candidates: Candidates, config: RerankConfig | None = None, n: int = 5, seed: int = 0
+    candidates: Candidates,
+    config: RerankConfig | None = None,
+    n: int = 5,
+    seed: int = 0,
+    among: NDArray[np.int64] | None = None,
 ) -> NDArray[np.float32]:
-    """Scores of each session by a reranker that saw nothing of its user; float32, shape (n, k)."""
+    """Scores of each session by a reranker that saw nothing of its user; float32, shape (n, k).
+
+    Args:
+        candidates: of validation items.
+        config: the defaults if not given.
+        n: folds of users.
+        seed: of the folds.
+        among: int64: the users that folds are drawn from, where candidates are of some of them.
+
+    Raises:
+        TooFewError: what is outside a fold is too little to learn from.
+    """
     scores = np.zeros(candidates.items.shape, np.float32)
-    for held in folds(candidates.users, n, seed):
+    for held in folds(candidates.users, n, seed, among):
         if held.any():
             model = Reranker.fit(candidates.take(~held), config)
             scores[held] = model.score(candidates.take(held))

@@ -1,4 +1,4 @@
-"""The trained recommender as one object: sequence model, evidence and their weights."""
+"""The trained recommender as one object: sequence model, evidence, their weights, the rerank."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 
 from personarec.evaluation.sequences import Sequences
 from personarec.personas.facts import FactModel
+from personarec.rerank.candidates import feature_names
+from personarec.rerank.part import PART, RerankPart
 from personarec.retriever.best import best
 from personarec.retriever.checkpoint import (
     CheckpointError,
@@ -38,11 +40,17 @@ class Scores:
     Attributes:
         total: float32, shape (n_items,), the sum of the parts.
         parts: the same shape by name: ``sequence`` and each evidence that weighs something, with
-            its weight in; ``popularity`` alone where the session shows nothing yet.
+            its weight in, then ``rerank`` where there is one; ``popularity`` alone where the
+            session shows nothing yet.
     """
 
     total: NDArray[np.float32]
     parts: dict[str, NDArray[np.float32]]
+
+    def fused(self, item: int) -> float:
+        """An item's score before the rerank, which is the score where there is none."""
+        own = (part[item] for name, part in self.parts.items() if name != PART)
+        return float(sum(own, np.float32(0)))
 
 
 @dataclass(frozen=True)
@@ -72,6 +80,7 @@ class Retriever:
         evidence: by name, in the order it is added; see ``evidence.EVIDENCE``.
         fact_keys: keys of the facts; position = column of ``facts``.
         cold: items that nobody had touched, scored like their neighbours; none if not given.
+        rerank: what puts the first of the fused scores in another order; none if not given.
         personas: float32 vectors of known users by key, if the model has a persona token.
         default_persona: float32, shape (persona_size,), the token of anonymous sessions.
     """
@@ -83,6 +92,7 @@ class Retriever:
     evidence: Mapping[str, FittedEvidence] = field(default_factory=dict)
     fact_keys: tuple[str, ...] = ()
     cold: ColdItems | None = None
+    rerank: RerankPart | None = None
     personas: Mapping[str, NDArray[np.float32]] = field(default_factory=dict)
     default_persona: NDArray[np.float32] | None = None
 
@@ -90,7 +100,8 @@ class Retriever:
         """Refuse parts that do not fit together.
 
         Raises:
-            ValueError: catalogues of different size, an evidence without weight, no default token.
+            ValueError: catalogues of different size, an evidence without weight, no default token,
+                a rerank that was taught with other evidence.
         """
         if not len(self.items) == self.model.n_items == len(self.popularity):
             raise ValueError("items, model and popularity must be of one catalogue")
@@ -99,6 +110,12 @@ class Retriever:
             raise ValueError(f"no weight for {', '.join(missing)}")
         if self.model.config.needs_personas and self.default_persona is None:
             raise ValueError("a model with a persona token needs one for anonymous sessions")
+        if self.rerank is not None:
+            taught, known = self.rerank.model.names, self.rerank.known
+            if taught != feature_names(("sequence", *self.evidence), known):
+                raise ValueError(f"the rerank was taught with {', '.join(taught)}")
+            if any(len(column) != len(self.items) for column in known.columns.values()):
+                raise ValueError("items and rerank must be of one catalogue")
 
     @property
     def facts(self) -> FactModel | None:
@@ -188,15 +205,19 @@ class Retriever:
                 result: NDArray[np.float32] = (torch.from_numpy(states) @ table.T).numpy()
             return result
 
-        # What weighs nothing is not computed: its part is 0 whatever it says.
-        used = {k: v for k, v in self.evidence.items() if self.weights[k]}
+        # What weighs nothing is not computed, as its part is 0 whatever it says, unless the rerank
+        # was taught with it.
+        reranked = self.rerank is not None
+        used = {k: v for k, v in self.evidence.items() if reranked or self.weights[k]}
         everyone = np.arange(len(block), dtype=np.int64)
-        sequence, *rest = components(score, used, everyone, block, self.cold)
-        parts = {"sequence": sequence}
-        for name, part in zip(used, rest, strict=True):
-            part *= np.float32(self.weights[name])
-            parts[name] = part
-        return parts
+        scored = components(score, used, everyone, block, self.cold)
+        parts = dict(zip(("sequence", *used), scored, strict=True))
+        added = {} if self.rerank is None else {
+            PART: self.rerank.added(parts, self.weights, block)
+        }  # fmt: skip
+        for name in used:
+            parts[name] *= np.float32(self.weights[name])
+        return {k: part for k, part in parts.items() if self.weights.get(k, 1)} | added
 
     def save(self, folder: Path) -> None:
         """Write everything into ``folder``; see ``save_checkpoint``."""
@@ -220,6 +241,10 @@ class Retriever:
         if self.cold is not None:
             tensors |= pack("cold.items", self.cold.items)
             tensors |= pack("cold.likeness", self.cold.likeness)
+        if self.rerank is not None:
+            arrays, document["rerank"] = self.rerank.arrays()
+            for part, array in arrays.items():
+                tensors |= pack(f"rerank.{part}", array)
         if self.personas:
             tensors["personas"] = np.stack(list(self.personas.values()))
         if self.default_persona is not None:
@@ -256,6 +281,11 @@ class Retriever:
                 popularity=tensors["popularity"],
                 evidence=evidence,
                 cold=ColdItems(**cold) if (cold := unpack_all("cold.", tensors)) else None,
+                rerank=(
+                    RerankPart.restore(unpack_all("rerank.", tensors), rerank)
+                    if (rerank := document.get("rerank"))
+                    else None
+                ),
                 fact_keys=tuple(document.get("fact_keys", ())),
                 personas=dict(
                     zip(document["persona_users"], tensors.get("personas", ()), strict=True)

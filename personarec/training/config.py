@@ -16,11 +16,15 @@ from personarec.retriever.transitions import TransitionConfig
 Row = Literal[
     "popularity", "none", "constant", "shuffled", "persona", "transitions", "facts",
     "transitions+facts", "transitions+shuffled facts", "all evidence",
+    "all evidence learned rerank",
 ]  # fmt: skip
 ROWS: tuple[Row, ...] = (
     "popularity", "none", "constant", "shuffled", "persona", "transitions", "facts",
     "transitions+facts", "transitions+shuffled facts", "all evidence",
+    "all evidence learned rerank",
 )  # fmt: skip
+RERANKED: Row = "all evidence learned rerank"
+"""The row that is there only where a rerank is taught."""
 TOKEN_ROWS: tuple[Row, ...] = ("constant", "shuffled", "persona")
 
 
@@ -46,6 +50,9 @@ class TrainConfig(BaseModel):
         "transitions", "facts", "popularity", "facts-regression", "linear+facts",
     )  # fmt: skip
     """Names of what the kept retriever adds to the sequence model, each by a weight of its own."""
+    rerank: bool = True
+    """A net puts the first of the kept retriever in another order, where validation items that it
+    was not taught by say that this is better."""
     sasrec: SasRecConfig = SasRecConfig()
     options: TrainingOptions = TrainingOptions()
     preferences: int = Field(default=20, ge=1)

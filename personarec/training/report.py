@@ -31,6 +31,7 @@ COMPARISONS = (
     ("transitions+facts", "transitions+shuffled facts"),
     ("all evidence", "none"),
     ("all evidence", "transitions+facts"),
+    ("all evidence learned rerank", "all evidence"),
 )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from kg.errors import ChangeSomethingError
 from kg.ingest.stage import Progress
 from kg.partial import write_json, written_whole
 from kg.store import GraphStore
@@ -23,9 +24,10 @@ from personarec.retriever.transitions import transition_counts
 from personarec.training.config import TrainConfig, without_token
 from personarec.training.data import GraphData, fact_model, read_data
 from personarec.training.environment import environment
-from personarec.training.jobs import run_jobs
+from personarec.training.jobs import Job, run_jobs
 from personarec.training.persona_versions import compute_personas, store_personas
 from personarec.training.report import Results, metrics_document
+from personarec.training.rerank import kept_part, rerank_document
 from personarec.training.table import (
     BASE,
     Inputs,
@@ -36,7 +38,7 @@ from personarec.training.table import (
     make_phase,
 )
 
-RUN_FORMAT = 2
+RUN_FORMAT = 3
 """Raised whenever the same configuration and data would give other results."""
 
 
@@ -122,18 +124,38 @@ def train_data_set(
         environment(store.engine) | {"dataHash": data.content_hash(), "personaModel": model.id},
     )
     jobs = run_jobs(Inputs(data, choose, report, config), workers, say)
+    bases = [jobs[seed, BASE] for seed in config.seeds]
+    rerank = rerank_document(config.seeds, [base.rerank for base in bases])
+    say(rerank["why"])
+    results = table_rows(jobs, config, rerank["why"])
+    _write_ranks(folder / "ranks.parquet", data, results)
+    _save_checkpoint(folder / "checkpoint", data, report, bases[0])
+    metrics = metrics_document(dataset, config, data, results) | {"rerank": rerank}
+    write_json(finished, metrics)
+    _point_to(home, dataset, folder)
+    return Run(folder, metrics, True)
+
+
+def table_rows(jobs: Mapping[Job, JobResult], config: TrainConfig, why: str) -> Results:
+    """The rows asked for that every seed has.
+
+    Args:
+        jobs: all jobs of all seeds.
+        config: what was asked for.
+        why: one may be missing, which is that of the learned rerank.
+
+    Raises:
+        ChangeSomethingError: there is none.
+    """
     results: Results = {
         row: {seed: jobs[seed, name].rows[row] for seed in config.seeds}
         for row in config.rows
         for name in job_names(config)
-        if row in jobs[config.seeds[0], name].rows
+        if all(row in jobs[seed, name].rows for seed in config.seeds)
     }
-    _write_ranks(folder / "ranks.parquet", data, results)
-    _save_checkpoint(folder / "checkpoint", data, report, jobs[config.seeds[0], BASE])
-    metrics = metrics_document(dataset, config, data, results)
-    write_json(finished, metrics)
-    _point_to(home, dataset, folder)
-    return Run(folder, metrics, True)
+    if not results:
+        raise ChangeSomethingError(f"no row {', '.join(config.rows)}: {why}; choose other --rows")
+    return results
 
 
 def latest_run(home: Path, dataset: str | None) -> tuple[str, Path] | None:
@@ -182,5 +204,6 @@ def _save_checkpoint(path: Path, data: GraphData, phase: Phase, base: JobResult)
         popularity=item_counts(phase.fit),
         evidence=phase.evidence,
         cold=phase.cold,
+        rerank=kept_part(base.rerank, data, phase),
         fact_keys=tuple(f"{c.relation} {c.entity}" for c in data.fact_columns),
     ).save(path)

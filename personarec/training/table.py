@@ -29,8 +29,9 @@ from personarec.retriever.training import (
 )
 from personarec.retriever.transitions import TransitionModel, transition_counts
 from personarec.retriever.weights import search_weights
-from personarec.training.config import TOKEN_ROWS, Row, TrainConfig
+from personarec.training.config import RERANKED, TOKEN_ROWS, Row, TrainConfig
 from personarec.training.data import GraphData, known_prefix, shuffled_rows
+from personarec.training.rerank import Reranked, learn_rerank
 
 Vectors = NDArray[np.float32]
 Say = Callable[[str], None]
@@ -79,11 +80,19 @@ class RowResult:
 
 @dataclass(frozen=True)
 class JobResult:
-    """What one job gave: its rows, and from the base job the model and weights that are kept."""
+    """What one job gave: its rows, and from the base job what the kept retriever is made of.
+
+    Attributes:
+        rows: of the table.
+        base: the sequence model.
+        weights: of the evidence.
+        rerank: a learned one, why there is none, or None: not asked for.
+    """
 
     rows: dict[Row, RowResult]
     base: SasRec | None = None
     weights: dict[str, float] = field(default_factory=dict)
+    rerank: Reranked | str | None = None
 
 
 BASE = "base"
@@ -142,7 +151,7 @@ def run_job(inputs: Inputs, seed: int, job: str, say: Say) -> JobResult:
 
 class _Job:
     def __init__(self, inputs: Inputs, seed: int, say: Say) -> None:
-        self.data, self.config = inputs.data, inputs.config
+        self.inputs, self.data, self.config = inputs, inputs.data, inputs.config
         self.choose, self.report = inputs.choose, inputs.report
         self.seed, self.say = seed, say
         self.prefix = known_prefix(inputs.data.split)
@@ -170,8 +179,14 @@ class _Job:
         # The retriever that is kept, whether or not its row is asked for.
         self.say(f"seed {self.seed}: fusion of {KEPT}")
         rows[KEPT] = self._all_evidence(choosing, reporting)
+        weights, rerank = rows[KEPT].weights, None
+        if self.config.rerank:
+            self.say(f"seed {self.seed}: learned rerank of {KEPT}")
+            rerank = learn_rerank(self.inputs, choosing, reporting, weights, self.prefix, self.seed)
+        if isinstance(rerank, Reranked):
+            rows[RERANKED] = RowResult(rerank.ranking)
         shown = {r: rows[r] for r in wanted if r in rows}
-        return JobResult(shown, base.model, rows[KEPT].weights)
+        return JobResult(shown, base.model, weights, rerank)
 
     def _train(self, personas: tuple[Vectors, Vectors] | None) -> tuple[Trained, Trained]:
         """The model to choose settings with, and the one to report."""

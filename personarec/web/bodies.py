@@ -211,10 +211,12 @@ class Path(BaseModel):
         description="Counts by gap of a transition, and its direction; relation, fact and name of "
         "a fact, and how many others of the history have it; how many readers chose both."
     )
-    contribution: float = Field(description="How much lower the score would be without it.")
+    contribution: float = Field(
+        description="How much lower the score, before the part rerank, would be without it."
+    )
     share: float | None = Field(
-        description="The same as a share of the score; null where the score is not above 0, which "
-        "is an average item's."
+        description="The same as a share of that score; null where it is not above 0, which is an "
+        "average item's."
     )
     words: str = Field(examples=["like Dune: is about Space opera novels"])
 
@@ -225,7 +227,11 @@ class Recommendation(BaseModel):
     item: str
     title: str | None
     score: float
-    parts: dict[str, float]
+    parts: dict[str, float] = Field(
+        description="They add up to the score. The part rerank, where a learned rerank is kept, is "
+        "0 on average over the first items of the fused score, which it puts in another order.",
+        examples=[{"sequence": 2.1, "transitions": 0.6, "facts": 0.3, "rerank": -0.2}],
+    )
     paths: list[Path] | None = Field(description="Null where it was not explained.")
 
 

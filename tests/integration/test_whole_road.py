@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import sys
+from collections.abc import Callable
 from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import Any
@@ -19,12 +20,15 @@ import cli
 from kg.ingest import dump_hash, stats
 from kg.store import GraphStore
 from kg.views.personas import read_personas, require_model, versions
+from personarec.commands.recommend import print_recommended, recommend_for
 from personarec.evaluation.leakage import LeakError
 from personarec.evaluation.splits import Split
+from personarec.recommend.service import Options, Recommender, Whom, open_run
+from personarec.rerank.lessons import Judged
 from personarec.retriever.recommender import Retriever
 from personarec.training import run as run_module
-from personarec.training.config import ROWS, TrainConfig
-from personarec.training.data import read_data
+from personarec.training.config import RERANKED, ROWS, TrainConfig
+from personarec.training.data import known_prefix, read_data
 from personarec.training.run import latest_run, train_data_set
 
 METRICS = ("HR@10", "NDCG@10", "MRR@10", "HR@100", "NDCG@100", "MRR@100")
@@ -74,6 +78,7 @@ def test_demo_road_twice(graph: GraphAddress) -> None:
     assert "this training was there already" in again
     assert all(name in again for name in ROWS)
     assert "clear" in again
+    assert "learned rerank not kept: cross-fitted validation" in again
     assert "soon after" in again
     assert (run / "metrics.json").stat().st_mtime_ns == trained_at
     with graph.connect() as store:
@@ -114,6 +119,11 @@ def check_run_folder(folder: Path) -> None:
     assert len(environment["dataHash"]) == 64
     ranks = pl.read_parquet(folder / "ranks.parquet")
     metrics = json.loads((folder / "metrics.json").read_text())
+    rerank = metrics["rerank"]
+    found = rerank["seeds"][0]["validation NDCG@10"]
+    assert found["mean"] == pytest.approx(found["after"] - found["before"])
+    assert rerank["kept"] == (found["low"] > 0)
+    assert (Retriever.load(folder / "checkpoint").rerank is not None) == rerank["kept"]
     for row in metrics["rows"]:
         own = ranks.filter(pl.col("row") == row["name"])["rank"]
         assert len(own) == metrics["users"]
@@ -168,7 +178,12 @@ SMALL = TrainConfig().model_copy(update={"rows": ("popularity", "none", "transit
 
 
 def trained(
-    store: GraphStore, home: Path, tmp_path: Path, workers: int = 1, **changes: Any
+    store: GraphStore,
+    home: Path,
+    tmp_path: Path,
+    workers: int = 1,
+    said: Callable[[str], None] = lambda _: None,
+    **changes: Any,
 ) -> run_module.Run:
     from kg.ingest import ingest
 
@@ -177,7 +192,7 @@ def trained(
     config = SMALL.model_copy(
         update={"options": SMALL.options.model_copy(update={"epochs": 2, "threads": 1}), **changes}
     )
-    return train_data_set(store, "small", config, home, quiet, lambda _: None, workers=workers)
+    return train_data_set(store, "small", config, home, quiet, said, workers=workers)
 
 
 def test_refit_learns_from_validation_items_and_writes_them(
@@ -192,6 +207,45 @@ def test_refit_learns_from_validation_items_and_writes_them(
     assert not np.array_equal(before, after)
     assert require_model(store, "small").fitted == "train and validation interactions"
     assert latest_run(graph.home, "small") == ("small", refitted.folder)
+
+
+def test_a_kept_rerank_orders_what_is_recommended(
+    store: GraphStore, graph: GraphAddress, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Kept by a planted verdict: what is recommended has the ranks of its row in the table."""
+    monkeypatch.setattr(Judged, "helps", property(lambda judged: True))
+    said: list[str] = []
+    result = trained(store, graph.home, tmp_path, rows=("all evidence", RERANKED), said=said.append)
+    assert result.metrics["rerank"]["kept"]
+    assert [line for line in said if line.startswith("learned rerank kept: ")] == [
+        result.metrics["rerank"]["why"]
+    ]
+    ranks = pl.read_parquet(result.folder / "ranks.parquet").filter(pl.col("row") == RERANKED)
+    rank_of = {(row["user"], row["item"]): row["rank"] for row in ranks.iter_rows(named=True)}
+    data = read_data(store, "small")
+    _, retriever = open_run(graph.home, "small")
+    recommender = Recommender(store, "small", retriever)
+    prefix, everything = known_prefix(data.split), Options(len(data.catalogue.ids), explained=20)
+    checked = 0
+    for user, target in enumerate(data.split.test):
+        history = tuple(data.catalogue.ids[i] for i in prefix[user])
+        if target < 0 or not history:
+            continue
+        found = recommender.recommend(Whom(history), everything)
+        place = [one.item for one in found].index(data.catalogue.ids[target]) + 1
+        assert abs(rank_of[data.users[user], data.catalogue.ids[target]] - place) <= 0.5
+        for one in found:
+            assert list(one.parts)[-1] == "rerank"
+            assert one.score == pytest.approx(sum(one.parts.values()), abs=1e-4)
+        checked += 1
+    assert checked == len(rank_of) > 20
+    # The command and the page ask the same recommender, for a known user and for a session.
+    (who, *_) = recommender.user(data.users[0]).history[-1:]
+    known = recommend_for(store, graph.home, "small", data.users[0], None, 3, explained=True)
+    strange = recommend_for(store, graph.home, "small", None, who, 3, explained=True)
+    for outcome in (known, strange):
+        assert all("rerank" in one.parts for one in outcome.found)
+        print_recommended(outcome)
 
 
 def test_planted_leak_in_the_graph_stops_the_training(
@@ -228,7 +282,7 @@ def test_planted_leak_in_the_personas_stops_the_training(
 def test_same_seed_same_table_alone_or_side_by_side(
     store: GraphStore, graph: GraphAddress, tmp_path: Path
 ) -> None:
-    rows = ("none", "persona", "transitions+facts")
+    rows = ("none", "persona", "transitions+facts", RERANKED)
     first = trained(store, graph.home, tmp_path, rows=rows)
     (first.folder / "metrics.json").unlink()
     again = trained(store, graph.home, tmp_path, workers=2, rows=rows)

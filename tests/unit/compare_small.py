@@ -18,6 +18,7 @@ from personarec.retriever.training import TrainingOptions
 from personarec.training.data import GraphData, fact_matrix
 
 N_USERS, N_ITEMS = 40, 24
+LINKED_USERS, LINKED_ITEMS = 96, 48
 
 
 def ordered(rows: list[tuple[int, int, int]], n_users: int, n_items: int) -> Interactions:
@@ -55,6 +56,33 @@ def small_data(*, also: bool = False) -> GraphData:
     facts, columns = fact_matrix(graph, catalogue)
     split = make_protocol("leave-one-out", interactions).split
     return GraphData("small", catalogue, interactions, split, graph, facts, columns)
+
+
+def linked_data() -> GraphData:
+    """Each user has three items drawn at random, then three that facts link in a row."""
+    rng = np.random.default_rng(0)
+    rows = []
+    for user in range(LINKED_USERS):
+        triple = 3 * (user % (LINKED_ITEMS // 3)) + np.arange(3)
+        drawn = rng.choice(np.setdiff1d(np.arange(LINKED_ITEMS), triple), 3, replace=False)
+        rows += [(user, int(i), k) for k, i in enumerate([*drawn, *triple])]
+    interactions = ordered(rows, LINKED_USERS, LINKED_ITEMS)
+    ids = interactions.items
+    # Each shares a fact with the item after it.
+    earlier = np.flatnonzero(np.arange(LINKED_ITEMS) % 3 < 2)
+    n = len(earlier)
+    facts = binary_matrix(
+        np.concatenate([earlier, earlier + 1]), np.tile(np.arange(n), 2), (LINKED_ITEMS, n)
+    )
+    graph = HeteroGraph(
+        {"Book": ids, "Person": tuple(f"p{i:02}" for i in range(n))},
+        {("Book", "AUTHOR", "Person"): facts},
+    )
+    catalogue = Catalogue("Book", ids, (None,) * LINKED_ITEMS)
+    split = make_protocol("leave-one-out", interactions).split
+    return GraphData(
+        "linked", catalogue, interactions, split, graph, *fact_matrix(graph, catalogue)
+    )
 
 
 def small_world(out: Path, *, split: str = "leave-one-out", **changes: Any) -> World:

@@ -12,10 +12,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from compare_small import ordered, small_world
+from compare_small import LINKED_ITEMS as N_ITEMS
+from compare_small import LINKED_USERS as N_USERS
+from compare_small import linked_data, small_world
 from scipy.sparse import csr_array
 
-from kg.views import Catalogue, HeteroGraph, binary_matrix
 from kg.views.links import ItemLinks
 from personarec.compare import run as run_module
 from personarec.compare import work
@@ -29,10 +30,9 @@ from personarec.compare.world import World
 from personarec.evaluation.leakage import LeakError
 from personarec.evaluation.metrics import ndcg
 from personarec.evaluation.protocols import make_protocol
+from personarec.rerank.candidates import CANDIDATES
 from personarec.rerank.model import RerankConfig
-from personarec.training.data import GraphData, fact_matrix
 
-N_USERS, N_ITEMS = 96, 48
 TRUE, BLANK, BARE = (
     ROWS[f"{base} learned rerank"]
     for base in ("everything", "everything with shuffled facts", "everything without facts")
@@ -41,32 +41,6 @@ TRUE, BLANK, BARE = (
 
 def quiet(_line: str) -> None:
     pass
-
-
-def linked_data() -> GraphData:
-    """Each user has three items drawn at random, then the three of a triple."""
-    rng = np.random.default_rng(0)
-    rows = []
-    for user in range(N_USERS):
-        triple = 3 * (user % (N_ITEMS // 3)) + np.arange(3)
-        drawn = rng.choice(np.setdiff1d(np.arange(N_ITEMS), triple), 3, replace=False)
-        rows += [(user, int(i), k) for k, i in enumerate([*drawn, *triple])]
-    interactions = ordered(rows, N_USERS, N_ITEMS)
-    ids = interactions.items
-    earlier = np.flatnonzero(np.arange(N_ITEMS) % 3 < 2)  # shares a fact with the item after it
-    n = len(earlier)
-    facts = binary_matrix(
-        np.concatenate([earlier, earlier + 1]), np.tile(np.arange(n), 2), (N_ITEMS, n)
-    )
-    graph = HeteroGraph(
-        {"Book": ids, "Person": tuple(f"p{i:02}" for i in range(n))},
-        {("Book", "AUTHOR", "Person"): facts},
-    )
-    catalogue = Catalogue("Book", ids, (None,) * N_ITEMS)
-    split = make_protocol("leave-one-out", interactions).split
-    return GraphData(
-        "linked", catalogue, interactions, split, graph, *fact_matrix(graph, catalogue)
-    )
 
 
 @pytest.fixture(scope="module")
@@ -147,7 +121,7 @@ def test_test_items_for_labels_stop_it(finished: tuple[World, Mapping[str, Path]
 def test_the_first_alone_are_moved(finished: tuple[World, Mapping[str, Path]], n: int) -> None:
     world, bases = finished
     base = read_answers(bases[str(BLANK.base)])
-    assert BLANK.candidates == 100
+    assert BLANK.candidates == CANDIDATES == 100  # as many as in the kept retriever
     found = made(replace(BLANK, candidates=n), world, bases)
     inside = base.ranks <= n
     assert (found.ranks[inside] <= n).all()

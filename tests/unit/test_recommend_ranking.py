@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
-from web_small import ITEMS, small_retriever
+from web_small import ITEMS, small_rerank, small_retriever
 
 from personarec.recommend.diversity import diverse, pool_size
 from personarec.retriever import recommender
@@ -37,6 +37,7 @@ def with_token() -> Retriever:
         small_retriever(weights={"transitions": 0.0, "facts": 1.0}),
         replace(small_retriever(), evidence={}, weights={}),
         with_token(),
+        replace(small_retriever(), rerank=small_rerank(small_retriever())),
     ],
 )
 def test_many_at_once_are_scored_as_each_alone(

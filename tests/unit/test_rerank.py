@@ -16,6 +16,7 @@ from personarec.evaluation.protocols import Queries
 from personarec.evaluation.sequences import Sequences
 from personarec.rerank.candidates import Candidates, gather
 from personarec.rerank.features import NEWEST, ItemFeatures, Links
+from personarec.rerank.lessons import Lessons
 from personarec.rerank.model import (
     RerankConfig,
     Reranker,
@@ -178,7 +179,7 @@ def test_sessions_without_their_item_among_the_candidates() -> None:
     np.testing.assert_array_equal(half.reordered(scores)[::2], 99.0)
     # They teach nothing, so the model is the same without them.
     np.testing.assert_array_equal(Reranker.fit(half.take(outside >= 0), QUICK).score(half), scores)
-    with pytest.raises(ChangeSomethingError, match="1 of 2 sessions"):
+    with pytest.raises(ChangeSomethingError, match="of 1 users are among"):
         Reranker.fit(half.take(np.array([0, 1])), QUICK)
 
 
@@ -222,3 +223,80 @@ def test_a_list_reordered_has_the_ranks_of_its_candidates(known: tuple) -> None:
     np.testing.assert_array_equal(whole.lists[1:], plain.lists[1:, ::-1])
     # The first session has nine items left.
     np.testing.assert_array_equal(whole.lists[0], [*plain.lists[0, 8::-1], -1])
+
+
+# -- lessons ---------------------------------------------------------------------------------------
+
+
+def half_outside(n: int) -> Candidates:
+    """Planted, but the items of every other session are no candidates."""
+    candidates = planted(n)
+    place = candidates.place.copy()
+    place[::2] = -1
+    return replace(candidates, place=place, ranks=np.where(place < 0, 99.0, place + 1.0))
+
+
+def lessons_of(candidates: Candidates, **changes: int) -> Lessons:
+    return Lessons.gather(candidates.take, candidates.targets, **changes)
+
+
+def test_only_what_can_teach_has_features_and_nothing_else_changes() -> None:
+    candidates = half_outside(200)
+    found = lessons_of(candidates)
+    assert len(found.candidates) == 100
+    np.testing.assert_array_equal(found.rows, np.arange(1, 200, 2))
+    np.testing.assert_array_equal(found.ranks, candidates.ranks)
+    judged = found.judge(QUICK)
+    ranks = candidates.reordered(cross_fitted(candidates, QUICK, seed=QUICK.seed))
+    assert judged.after == ndcg(ranks, 10).mean()
+    assert judged.before == ndcg(candidates.ranks, 10).mean()
+    taught = found.teach(QUICK, np.full(200, -1, np.int32))
+    np.testing.assert_array_equal(
+        taught.score(candidates), Reranker.fit(candidates, QUICK).score(candidates)
+    )
+
+
+def test_lessons_of_many_users_are_of_some_and_gathered_in_blocks(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    candidates = half_outside(60)
+    asked = []
+
+    def gathered(users: np.ndarray) -> Candidates:
+        asked.append(len(users))
+        return candidates.take(users)
+
+    monkeypatch.setattr("personarec.rerank.lessons._BLOCK", 16)
+    whole = Lessons.gather(gathered, candidates.targets)
+    assert asked == [16, 16, 16, 12]
+    np.testing.assert_array_equal(whole.candidates.features, candidates.features[1::2])
+    some = lessons_of(candidates, seed=1, most=20)
+    assert len(some.users) == 20
+    np.testing.assert_array_equal(some.ranks, candidates.ranks[some.users])
+    np.testing.assert_array_equal(some.users[some.rows], some.candidates.users)
+    assert not np.array_equal(some.users, lessons_of(candidates, seed=2, most=20).users)
+
+
+def test_a_rerank_is_kept_where_it_helps_and_nowhere_else() -> None:
+    judged = lessons_of(planted()).judge(QUICK)
+    assert judged.helps
+    assert judged.gain.low > 0.1
+    assert judged.gain.mean == pytest.approx(judged.after - judged.before)
+    noise = planted()
+    mixed = noise.features.copy()
+    mixed[:, :, 1:] = np.random.default_rng(2).permutation(mixed[:, :, 1:])
+    assert not lessons_of(replace(noise, features=mixed)).judge(QUICK).helps
+    # Better, but by a chance that other users would not have.
+    few = replace(judged, gain=replace(judged.gain, low=-0.001))
+    assert few.gain.mean > 0
+    assert not few.helps
+
+
+def test_a_test_item_stops_the_lesson_even_where_it_would_teach_nothing() -> None:
+    candidates = half_outside(40)
+    test = np.full(40, -1, np.int32)
+    found = lessons_of(candidates)
+    assert candidates.place[8] < 0
+    test[8] = candidates.targets[8]
+    with pytest.raises(LeakError, match=r"1 of 40 sessions .* user 8"):
+        found.teach(QUICK, test)

@@ -15,6 +15,10 @@ from kg.store import GraphStore, Statement
 from kg.views.personas import PersonaModel
 from personarec.personas.facts import FactModel
 from personarec.recommend.service import Recommender
+from personarec.rerank.candidates import feature_names
+from personarec.rerank.features import ItemFeatures
+from personarec.rerank.model import RerankConfig, Reranker, RerankNet
+from personarec.rerank.part import RerankPart
 from personarec.retriever.recommender import Retriever
 from personarec.retriever.sasrec import SasRec, SasRecConfig
 from personarec.retriever.transitions import TransitionModel
@@ -162,6 +166,22 @@ def small_retriever(seed: int = 0, weights: dict[str, float] | None = None) -> R
         },
         fact_keys=tuple(f"{relation} {entity}" for relation, entity in FACTS),
     )
+
+
+def small_rerank(retriever: Retriever, candidates: int = 5, size: float = 5.0) -> RerankPart:
+    """A net of random weights over all features that the retriever has."""
+    n_items = len(retriever.items)
+    facts = retriever.facts
+    assert facts is not None
+    steps = csr_array(np.random.default_rng(1).random((n_items, n_items)) < 0.1, dtype=np.float32)
+    known = ItemFeatures.of(retriever.popularity, steps, csr_array(facts.items))
+    names = feature_names(("sequence", *retriever.evidence), known)
+    torch.manual_seed(3)
+    net = RerankNet(len(names), 4, 0.1)
+    torch.nn.init.normal_(net.net[-1].weight, std=size)
+    torch.nn.init.constant_(net.fused, 0.7)
+    return RerankPart(Reranker(names, net.eval(), RerankConfig(hidden=4, dropout=0.1)), known,
+                      candidates)  # fmt: skip
 
 
 def small_served(graph: SmallGraph, run: str = "small-0", seed: int = 0) -> Served:
