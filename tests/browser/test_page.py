@@ -136,6 +136,32 @@ def test_what_is_shown_is_what_the_server_answers(desk: Desk) -> None:
     assert len(said) > 2
 
 
+@pytest.mark.parametrize(
+    ("added", "said"),
+    [(0.4, "The learned rerank raised it"), (-0.4, "The learned rerank lowered it"), (0.0, "")],
+)
+def test_what_a_learned_rerank_did_is_said(desk: Desk, added: float, said: str) -> None:
+    page = desk.open()
+
+    def reranked(route: Route) -> None:
+        answer = route.fetch()
+        body = answer.json()
+        for one in body["recommendations"]:
+            one["parts"]["rerank"] = added
+            one["score"] += added
+        route.fulfill(response=answer, json=body)
+
+    page.route("**/recommend", reranked)
+    page.goto(f"/?user={USER}", wait_until="networkidle")
+    expect(page.locator(".legend.parts li").last).to_have_text("Learned rerank")
+    first = page.locator(".item").first
+    expect(first.locator(".bar .part-rerank")).to_have_count(int(added > 0))
+    sum_said = first.locator(".why > p").first
+    expect(sum_said).to_contain_text("Learned rerank")
+    assert ("The learned rerank" in sum_said.inner_text()) == bool(said)
+    expect(sum_said).to_contain_text(said)
+
+
 def test_a_node_shows_its_neighbours_and_can_be_dragged(desk: Desk) -> None:
     page = desk.open(f"/?user={USER}")
     before = nodes(page)
@@ -185,6 +211,14 @@ def test_people_are_called_by_what_they_touch(desk: Desk, label: str, person: st
     page.goto("/", wait_until="networkidle")
     expect(page.get_by_label(f"Or look up a {person}")).to_be_visible()
     assert "reader" not in page.locator("body").inner_text()
+
+
+def test_an_id_of_the_data_set_is_enough_in_an_address(desk: Desk) -> None:
+    page = desk.open("/?user=DEMOR00007")
+    expect(page.locator(".item").first).to_be_visible()
+    expect(page.get_by_role("button", name="Try again")).to_have_count(0)
+    page.goto("/?view=graph&node=User:DEMOR00007", wait_until="networkidle")
+    expect(page.locator("#about-node")).to_contain_text("DEMOR00007")
 
 
 def test_an_unknown_item_or_reader_is_told(desk: Desk) -> None:

@@ -200,9 +200,11 @@ def _node(served: Served, label: str, key: str, n: int) -> dict[str, Any]:
     )
     if label and label not in {t.label for t in NODE_TYPES}:
         raise ProblemError(404, f"the graph has no label {label!r}")
-    personas = served.version.personas
-    found = neighbourhood(
-        served.recommender.store, labels, key, personas.id if personas else None, n
+    store, personas = served.recommender.store, served.version.personas
+    version = personas.id if personas else None
+    # By key, or by the data set's own id, as everywhere.
+    found = neighbourhood(store, labels, key, version, n) or neighbourhood(
+        store, labels, f"{served.dataset}:{key}", version, n
     )
     if found is None:
         raise ProblemError(404, f"the graph has no node {key!r}")

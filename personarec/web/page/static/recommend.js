@@ -273,8 +273,8 @@ function why(body, one, name, words) {
   });
   body.append(
     h("ul", { class: "paths" }, paths.map((p) => h("li", {}, h("span", {}, capital(p.words)),
-      p.contribution !== undefined && h("small", { title: "How much lower the score would be without it" }, signed(p.contribution), p.share ? ` · ${percent(p.share)}` : "")))),
-    h("p", { class: "quiet" }, `Score ${one.score.toFixed(2)} = ${words}.`),
+      p.contribution !== undefined && h("small", { title: one.parts.rerank ? "How much lower the score, before the learned rerank, would be without it" : "How much lower the score would be without it" }, signed(p.contribution), p.share ? ` · ${percent(p.share)}` : "")))),
+    h("p", { class: "quiet" }, `Score ${one.score.toFixed(2)} = ${words}.`, one.parts.rerank ? ` The learned rerank ${one.parts.rerank > 0 ? "raised" : "lowered"} it; no single path of the graph did.` : null),
     graph.root,
     h("p", { class: "quiet" }, "Click a node for its neighbours, drag to move. ",
       h("a", { href: address({ view: "graph", node: `${about.label}:${one.item}` }), "data-go": true }, "Open in the graph view")));

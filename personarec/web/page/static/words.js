@@ -24,13 +24,18 @@ export const lineWords = (name) => (name === "NEXT" ? "then" : relationWords(nam
 const PARTS = {
   sequence: ["Order of reading", "what tends to follow these items, learnt from all sessions"],
   transitions: ["What others went on to", "how many went from these items to this one"],
-  neighbours: ["Chosen by the same people", "how many touched both"],
+  "transitions-2": ["Two steps on", "what followed the items that others went on to"],
+  "item-knn": ["Chosen by the same people", "how many touched both"],
+  linear: ["Chosen together", "which items the same people choose, each beside all others"],
+  "linear+facts": ["Chosen together", "which items the same people choose and which facts they share, each beside all others"],
   facts: ["Shared facts", "author, genre, series and more that these items share with this one"],
+  "facts-regression": ["What these facts lead to", "which items tend to follow authors, genres, series and more such as these"],
   popularity: ["Popularity", "how many touched it"],
+  rerank: ["Learned rerank", "what was learned from held-out items adds or takes away among the first of the other parts, 0 on average over them"],
 };
 export const ofBooks = () => about.label === "Book";
 export const partName = (part) => (part === "sequence" && !ofBooks() ? "Order of items" : PARTS[part]?.[0] ?? part);
 export const partDoc = (part) => PARTS[part]?.[1] ?? "";
 const ORDER = Object.keys(PARTS);
-export const partClass = (part) => `part-${Math.max(0, ORDER.indexOf(part))}`;
+export const partClass = (part) => `part part-${part.replace("+", "-")}`;
 export const partsInOrder = (parts) => Object.entries(parts).sort(([a], [b]) => ORDER.indexOf(a) - ORDER.indexOf(b));
