@@ -622,21 +622,28 @@ def texts(dataset: str | None, graph: str | None, home: Path, as_json: bool, **w
 @click.option("--rerank/--no-rerank", default=True, show_default=True,
               help="Learn a rerank, and keep it where validation is clearly better.")  # fmt: skip
 @click.option("--threads", type=click.IntRange(1), help="Threads of torch in one process.")
-@click.option("--workers", type=click.IntRange(1), help="Processes; by default by size.")
+@click.option("--workers", type=click.IntRange(1),
+              help="Models trained side by side; by default by size.")  # fmt: skip
+@click.option("--nproc", default=1, show_default=True, type=click.IntRange(1, 64), metavar="N",
+              help="Processes that train a model together, one model after another.")  # fmt: skip
 @click.option("--force", is_flag=True, help="Train even when this result is there.")
 @_common
 def train(
     dataset: str, data: Path | None, refit: bool, seeds: int, rows: str | None, epochs: int | None,
     threads: int | None, workers: int | None, force: bool, encoder: str | None, dim: int | None,
     settings: tuple[str, ...], prototypes: int | None, texts: bool, tuned: Path | None,
-    rerank: bool, graph: str | None, home: Path, as_json: bool,
+    rerank: bool, nproc: int, graph: str | None, home: Path, as_json: bool,
 ) -> None:  # fmt: skip
     """Graph, personas, write-back, retriever and its table with controls, for one data set."""
     from personarec import console
     from personarec.commands.personas import with_encoder
     from personarec.commands.train import print_training, train_config, train_whole_way
 
-    config = train_config(dataset, refit, seeds, rows, epochs, threads, tuned, rerank)
+    if nproc > 1 and workers is not None:
+        raise click.UsageError(
+            "--nproc trains one model in several processes, --workers several models; give one"
+        )
+    config = train_config(dataset, refit, seeds, rows, epochs, threads, tuned, rerank, nproc)
     config = with_encoder(config, encoder, dim, settings, prototypes, texts)
     with _open(graph, home) as store:
         outcome = train_whole_way(

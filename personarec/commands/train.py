@@ -27,6 +27,7 @@ def train_config(
     threads: int | None,
     tuned: Path | None = None,
     rerank: bool = True,
+    processes: int = 1,
 ) -> TrainConfig:
     """The settings that the options name, of the network those tuned for the data set.
 
@@ -48,6 +49,7 @@ def train_config(
         seeds=tuple(range(seeds)),
         rows=chosen,  # type: ignore[arg-type]
         rerank=rerank,
+        processes=processes,
         sasrec=network.sasrec,
         options=network.options.model_copy(update=changes),
     )

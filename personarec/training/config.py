@@ -55,6 +55,9 @@ class TrainConfig(BaseModel):
     was not taught by say that this is better."""
     sasrec: SasRecConfig = SasRecConfig()
     options: TrainingOptions = TrainingOptions()
+    processes: int = Field(default=1, ge=1)
+    """Processes that train one sequence model together; each drops out by a stream of its own, so
+    another number gives another model."""
     preferences: int = Field(default=20, ge=1)
     """Strongest facts of each user that are written to the graph."""
 

@@ -18,12 +18,16 @@ def run_jobs(inputs: Inputs, workers: int | None, say: Say) -> dict[Job, JobResu
 
     Args:
         inputs: data, phases and settings.
-        workers: processes; none: one for small data, else one for each processor.
+        workers: processes; none: one for small data, else one for each processor, and one where
+            several train a model together.
         say: called with a line of progress.
     """
     jobs = [(seed, name) for seed in inputs.config.seeds for name in job_names(inputs.config)]
+    if inputs.config.processes > 1:
+        workers = 1
     workers = min(workers or default_workers(len(inputs.data.interactions)), len(jobs))
-    say(f"training {len(jobs)} models, {workers} at a time")
+    by = f"by {inputs.config.processes} processes each, " if inputs.config.processes > 1 else ""
+    say(f"training {len(jobs)} models, {by}{workers} at a time")
     run = (
         _in_turn(inputs, jobs, say)
         if workers == 1

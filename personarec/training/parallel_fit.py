@@ -1,19 +1,18 @@
-"""A persona encoder's fit, in this process or in several that train one model together."""
+"""A model's fit, in this process or in several that train it together."""
 
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TypeVar
 
 from kg.errors import ChangeSomethingError
-from personarec.personas.encoder import Encoder, Personas, TrainingData
+from personarec.personas.encoder import Encoder
 from personarec.training.processes import process_killed, side_by_side
 
 OPTION = "--nproc"
-
-if TYPE_CHECKING:
-    Shared = tuple[Encoder, TrainingData, Path, int]
+Fitted = TypeVar("Fitted")
 
 
 def check_processes(encoder: Encoder, name: str, processes: int) -> None:
@@ -24,35 +23,40 @@ def check_processes(encoder: Encoder, name: str, processes: int) -> None:
         )
 
 
-def fit_encoder(encoder: Encoder, data: TrainingData, processes: int = 1) -> Personas:
-    """The fitted encoder.
+def fit_together(fit: Callable[[], Fitted], processes: int = 1) -> Fitted:
+    """What ``fit`` gives.
 
-    Each of several processes has the data and the whole model, and its share of every batch; they
-    meet at a file, so no port is taken by chance, and talk by gloo: encoders train on the CPU.
+    Each of several processes calls it, with the data and the whole model, and has its share of
+    every batch (``Peers``); they meet at a file, so no port is taken by chance, and talk by gloo:
+    on the CPU.
+
+    Args:
+        fit: a function of a module with its arguments bound (``functools.partial``).
+        processes: how many.
 
     Raises:
-        ChangeSomethingError: what the encoder raises.
+        ChangeSomethingError: what ``fit`` raises.
         TryAgainError: a process was killed.
     """
     if processes == 1:
-        return encoder.fit(data)
+        return fit()
     with tempfile.TemporaryDirectory() as place:
-        shared = encoder, data, Path(place) / "meeting", processes
+        shared = fit, Path(place) / "meeting", processes
         # They wait for one another, so each job has a process of its own.
-        found = dict(side_by_side(_fit, shared, range(processes), processes, OPTION))
+        found = dict(side_by_side(_part, shared, range(processes), processes, OPTION))
     fitted = found[0]
     assert fitted is not None
     return fitted
 
 
-def _fit(shared: Shared, rank: int) -> Personas | None:
+def _part(shared: tuple[Callable[[], Fitted], Path, int], rank: int) -> Fitted | None:
     """One process's part; the first one's result stands for all, which are the same."""
     from torch import distributed
 
-    encoder, data, meeting, size = shared
+    fit, meeting, size = shared
     distributed.init_process_group("gloo", meeting.as_uri(), rank=rank, world_size=size)
     try:
-        fitted = encoder.fit(data)
+        fitted = fit()
     except RuntimeError as error:
         if "gloo" in str(error):  # what one is told whose peer is gone
             raise process_killed(OPTION) from error

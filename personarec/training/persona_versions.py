@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -36,7 +37,7 @@ from personarec.personas.facts import FactModel
 from personarec.personas.registry import make_encoder
 from personarec.training.config import TrainConfig
 from personarec.training.data import FactColumn, GraphData
-from personarec.training.parallel_fit import fit_encoder
+from personarec.training.parallel_fit import fit_together
 from personarec.training.prototypes import make_prototypes
 
 if TYPE_CHECKING:
@@ -88,7 +89,8 @@ def compute_personas(
     visible = TrainingData(
         sequences, graph, data.catalogue.label, chosen_by, data.catalogue.titles, data.descriptions
     )
-    return fit_encoder(encoder_of(config), visible, processes).personas(sequences)
+    fitted = fit_together(partial(encoder_of(config).fit, visible), processes)
+    return fitted.personas(sequences)
 
 
 def version_key(data: GraphData, sequences: Sequences, config: TrainConfig) -> str:

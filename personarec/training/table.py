@@ -5,11 +5,13 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
+from personarec.console import say
 from personarec.evaluation.leakage import refuse_leak, refuse_long, refuse_transitions
 from personarec.evaluation.metrics import Ranking, Scorer, rank_all
 from personarec.evaluation.sequences import Sequences
@@ -17,6 +19,7 @@ from personarec.personas.facts import FactModel
 from personarec.retriever.cold_items import ColdItems
 from personarec.retriever.evidence import EvidenceData, FittedEvidence, build_evidence, too_large
 from personarec.retriever.fusion import Evidence, choose_weights, fused_scorer
+from personarec.retriever.parallel import Peers
 from personarec.retriever.popularity import item_counts
 from personarec.retriever.sasrec import SasRec
 from personarec.retriever.training import (
@@ -31,6 +34,7 @@ from personarec.retriever.transitions import TransitionModel, transition_counts
 from personarec.retriever.weights import search_weights
 from personarec.training.config import RERANKED, TOKEN_ROWS, Row, TrainConfig
 from personarec.training.data import GraphData, known_prefix, shuffled_rows
+from personarec.training.parallel_fit import fit_together
 from personarec.training.rerank import Reranked, learn_rerank
 
 Vectors = NDArray[np.float32]
@@ -149,6 +153,16 @@ def run_job(inputs: Inputs, seed: int, job: str, say: Say) -> JobResult:
     return _Job(inputs, seed, say).run(job)
 
 
+def _epoch_line(seed: int, record: EpochRecord) -> str:
+    return f"seed {seed}: epoch {record.epoch}, validation {record.ndcg:.4f}"
+
+
+def _said_first(seed: int, record: EpochRecord) -> None:
+    """Of processes that train one model, the first says it: the caller's ``say`` stays with him."""
+    if record.ndcg is not None and Peers.current().rank == 0:
+        say(_epoch_line(seed, record))
+
+
 class _Job:
     def __init__(self, inputs: Inputs, seed: int, say: Say) -> None:
         self.inputs, self.data, self.config = inputs, inputs.data, inputs.config
@@ -194,28 +208,34 @@ class _Job:
         shape = self.config.sasrec.model_copy(update={"persona_size": size})
         options = self.config.options.model_copy(update={"seed": self.seed})
         choosing, reporting = personas or (None, None)
+        processes = self.config.processes
+        said = partial(_said_first, self.seed) if processes > 1 else self._said
         if self.config.refit:
-            return select_and_refit(
+            both = partial(
+                select_and_refit,
                 self.data.split,
                 shape,
                 options,
                 personas=choosing,
                 refit_personas=reporting,
-                on_epoch=self._said,
+                on_epoch=said,
             )
-        once = train(
+            return fit_together(both, processes)
+        one = partial(
+            train,
             self.choose.fit,
             shape,
             options,
             valid=self.data.split.valid,
             personas=choosing,
-            on_epoch=self._said,
+            on_epoch=said,
         )
+        once = fit_together(one, processes)
         return once, once
 
     def _said(self, record: EpochRecord) -> None:
         if record.ndcg is not None:
-            self.say(f"seed {self.seed}: epoch {record.epoch}, validation {record.ndcg:.4f}")
+            self.say(_epoch_line(self.seed, record))
 
     def _token_row(self, row: Row) -> RowResult:
         choosing, reporting = self.choose.personas, self.report.personas

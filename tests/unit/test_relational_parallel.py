@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from functools import partial
 from typing import Any, ClassVar
 
 import numpy as np
@@ -18,7 +19,7 @@ from personarec.personas.registry import make_encoder  # noqa: E402
 from personarec.personas.relational import RecentPersonas, RelationalEncoder  # noqa: E402
 from personarec.personas.relational.training import Trainer  # noqa: E402
 from personarec.retriever.parallel import Peers  # noqa: E402
-from personarec.training.parallel_fit import check_processes, fit_encoder  # noqa: E402
+from personarec.training.parallel_fit import check_processes, fit_together  # noqa: E402
 
 EVERY_LOSS = QUICK | {"links": 0.1, "contrast": 0.1, "corruption": "both"}
 
@@ -59,7 +60,7 @@ def test_an_encoder_of_one_process_is_not_given_several() -> None:
 def test_two_processes_learn_what_one_does(settings: dict[str, Any]) -> None:
     data = ring()
     encoder = RelationalEncoder(**QUICK | {"epochs": 3, "batch_size": 61} | settings)
-    one, two = fit_encoder(encoder, data), fit_encoder(encoder, data, 2)
+    one, two = encoder.fit(data), fit_together(partial(encoder.fit, data), 2)
     assert isinstance(one, RecentPersonas)
     assert isinstance(two, RecentPersonas)
     np.testing.assert_allclose(two.items, one.items, rtol=2e-3, atol=2e-4)
@@ -73,7 +74,7 @@ def test_two_processes_learn_from_sampled_neighbours() -> None:
     data = ring()
     encoder = RelationalEncoder(**QUICK, edge_budget=0, fan_out=4)
     assert data.valid is not None
-    for fitted in (fit_encoder(encoder, data), fit_encoder(encoder, data, 2)):
+    for fitted in (encoder.fit(data), fit_together(partial(encoder.fit, data), 2)):
         hits = fitted.score(data.sequences).argsort(1)[:, -10:] == data.valid[:, None]
         assert hits.any(1).mean() > 0.7
 
@@ -92,7 +93,7 @@ class Deadly(RelationalEncoder):
 @pytest.mark.slow
 def test_a_killed_process_is_said_in_one_line() -> None:
     with pytest.raises(TryAgainError, match="run it again with --nproc 1"):
-        fit_encoder(Deadly(**QUICK), ring(), 2)
+        fit_together(partial(Deadly(**QUICK).fit, ring()), 2)
 
 
 @pytest.mark.slow
@@ -107,4 +108,4 @@ def test_a_fault_in_the_processes_is_the_one_that_is_said() -> None:
         "Book",
     )
     with pytest.raises(ChangeSomethingError, match="no user has two items"):
-        fit_encoder(RelationalEncoder(**QUICK), short, 2)
+        fit_together(partial(RelationalEncoder(**QUICK).fit, short), 2)
