@@ -63,7 +63,7 @@ class LocalSql:
                         "is half of this machine's; run it again on a larger one, or with --engine "
                         "spark"
                     ) from error
-                self._memory = min(self._memory * 5 // 4, self._most)
+                self._memory = min(self._memory + self._memory // 4 + 1, self._most)
                 self._db.execute(f"SET memory_limit = '{self._memory}MB'")
 
     def close(self) -> None:
