@@ -18,7 +18,7 @@ from kg.errors import ChangeSomethingError, PersonarecError, one_line
 from kg.ingest.load import IngestResult, LoadWriter, ingest, open_loads
 from kg.ingest.sources import DataSetSources
 from kg.ingest.stage import Progress, Stage, Table
-from kg.ingest.tables import BATCH_ROWS, Counts
+from kg.ingest.tables import Counts
 from kg.spark.engine import stage_with_spark
 from kg.spark.session import spark_session, translated_errors, waited_for
 from kg.store import GraphStore, Server
@@ -36,9 +36,8 @@ def ingest_with_spark(
     home: Path,
     progress: Progress,
     *,
-    batch_rows: int = BATCH_ROWS,
-    max_bad: float = 0.01,
     dry_run: bool = False,
+    **options: Any,
 ) -> IngestResult:
     """``kg.ingest.ingest``, staged by Spark; and written by it, where the graph is a server.
 
@@ -49,22 +48,20 @@ def ingest_with_spark(
         data_set: what to load; all workers must see its files.
         home: the project's home folder; all workers must see it.
         progress: called with each step of staging, and as rows are written.
-        batch_rows: rows a transaction.
-        max_bad: as of ``ingest``.
         dry_run: as of ``ingest``.
+        options: others of ``ingest``.
 
     Raises:
         ChangeSomethingError: as ``ingest`` and ``stage_with_spark``, here or on a worker.
         TryAgainError: as those, or Spark failed; running again goes on from there.
     """
-    options: dict[str, Any] = {"batch_rows": batch_rows, "max_bad": max_bad, "dry_run": dry_run}
     home = home.absolute()  # workers need not have this process's working directory
     with spark_session() as spark:
         stage_with_spark(data_set, home / "ingest" / data_set.name, progress)
         if store.server is not None and not dry_run:
-            options["make_writer"] = partial(SparkWriter, spark, store.server)
-            return ingest(store, data_set, home, progress, **options)
-    return ingest(store, data_set, home, progress, **options)
+            make = partial(SparkWriter, spark, store.server)
+            return ingest(store, data_set, home, progress, make_writer=make, **options)
+    return ingest(store, data_set, home, progress, dry_run=dry_run, **options)
 
 
 class SparkWriter(LoadWriter):

@@ -151,6 +151,10 @@ class Recommender:
         self._history = lru_cache(HISTORIES)(self._read_history)
         self._names: dict[int, str] = {}
 
+    def keys(self, given: str) -> tuple[str, str]:
+        """What may be meant: a key, or the data set's own id, which lacks the name before it."""
+        return given, f"{self.dataset}:{given}"
+
     def user(self, given: str) -> Whom:
         """A known user, by key or by the data set's own id, with all items that it touched.
 
@@ -268,7 +272,7 @@ class Recommender:
         return tuple(item for *_, item in sorted(zip(timestamps, places, items, strict=True)))
 
     def _item(self, given: str) -> str:
-        for candidate in (given, f"{self.dataset}:{given}", self.search.exact(given)):
+        for candidate in (*self.keys(given), self.search.exact(given)):
             if candidate is not None and candidate in self.position:
                 return candidate
         close = process.extractOne(

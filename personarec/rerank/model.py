@@ -86,29 +86,19 @@ class Reranker:
     config: RerankConfig
 
     @classmethod
-    def fit(
-        cls,
-        candidates: Candidates,
-        config: RerankConfig | None = None,
-        *,
-        test: NDArray[np.int32] | None = None,
-    ) -> Reranker:
+    def fit(cls, candidates: Candidates, config: RerankConfig | None = None) -> Reranker:
         """Learn from sessions whose held-out item is among the candidates.
 
         The loss is the cross-entropy of the held-out item among its session's candidates.
 
         Args:
-            candidates: of validation items.
+            candidates: of validation items; see ``refuse_test``.
             config: the defaults if not given.
-            test: int32, shape (n_users,): items that may not be learned from, −1 for none.
 
         Raises:
-            LeakError: a held-out item is the user's test item.
             TooFewError: fewer than two users have their item among the candidates.
         """
         config = config or RerankConfig()
-        if test is not None:
-            refuse_test(candidates.users, candidates.targets, test)
         teaches = candidates.place >= 0
         found = candidates if teaches.all() else candidates.take(teaches)
         users = np.unique(found.users)

@@ -142,7 +142,7 @@ def prototypes_of(served: Served, user: str) -> Document:
 def item(served: Served, given: str) -> Document:
     """An item by key or by the data set's own id. Raises ChangeSomethingError when unknown."""
     recommender = served.recommender
-    for key in (given, f"{served.dataset}:{given}"):
+    for key in recommender.keys(given):
         if key in recommender.titles:
             break
     else:

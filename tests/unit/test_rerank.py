@@ -162,11 +162,12 @@ def test_cross_fitted_scores_know_nothing_of_the_own_item() -> None:
 
 def test_test_items_are_refused() -> None:
     candidates = planted(40)
+    lessons = Lessons.gather(candidates.take, candidates.targets)
     test = np.full(40, -1, np.int32)
-    Reranker.fit(candidates, QUICK, test=test)
+    lessons.teach(QUICK, test)
     test[7] = candidates.targets[7]
     with pytest.raises(LeakError, match=r"1 of 40 sessions .* user 7"):
-        Reranker.fit(candidates, QUICK, test=test)
+        lessons.teach(QUICK, test)
 
 
 def test_sessions_without_their_item_among_the_candidates() -> None:

@@ -202,10 +202,8 @@ def _node(served: Served, label: str, key: str, n: int) -> dict[str, Any]:
         raise ProblemError(404, f"the graph has no label {label!r}")
     store, personas = served.recommender.store, served.version.personas
     version = personas.id if personas else None
-    # By key, or by the data set's own id, as everywhere.
-    found = neighbourhood(store, labels, key, version, n) or neighbourhood(
-        store, labels, f"{served.dataset}:{key}", version, n
-    )
+    looked_at = (neighbourhood(store, labels, k, version, n) for k in served.recommender.keys(key))
+    found = next((one for one in looked_at if one is not None), None)
     if found is None:
         raise ProblemError(404, f"the graph has no node {key!r}")
     return _drawn(found.node) | {
