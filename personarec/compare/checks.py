@@ -107,12 +107,25 @@ def allowed_sequences(world: World, *, report: bool) -> Sequences:
             lengths -= np.where(lengths >= MINIMUM_LENGTH, 1, 0)
     elif protocol.name == UNSEEN_USERS:
         lengths[protocol.test.users] = 0
+        if not report:
+            lengths = _before_validation(whole, protocol.split.valid, lengths)
     else:
         lengths -= np.where(lengths >= MINIMUM_LENGTH, 1 if report else 2, 0)
     inside = np.arange(len(whole.items)) - np.repeat(whole.indptr[:-1], whole.lengths)
     keep = inside < np.repeat(lengths, whole.lengths)
     indptr = np.concatenate(([0], np.cumsum(lengths)))
     return Sequences(indptr, whole.items[keep], whole.n_items)
+
+
+def _before_validation(
+    whole: Sequences, valid: NDArray[np.int32], lengths: NDArray[np.int64]
+) -> NDArray[np.int64]:
+    """``lengths``, of who validates that of what comes before the item asked for."""
+    owner = np.repeat(np.arange(len(whole)), whole.lengths)
+    asked = np.flatnonzero(whole.items == valid[owner])
+    found = np.where(valid >= 0, 0, lengths)
+    found[owner[asked]] = asked - whole.indptr[owner[asked]]
+    return found
 
 
 def _check_queries(world: World) -> None:

@@ -258,6 +258,8 @@ def _cell(bench: Bench, row: Row, seed: int, cells: Mapping[str, list[Cell]]) ->
     }
     if world.protocol.cuts:
         identity |= {"cuts": world.protocol.cuts, "queries": len(world.protocol.test)}
+    if world.protocol.name == UNSEEN_USERS:
+        identity["validate"] = int(np.count_nonzero(world.protocol.split.valid >= 0))
     key = cell_key(identity)
     folder = cell_folder(world.out, row.name, seed, key)
     return Cell(row.name, seed, key, folder, {n: c.folder for n, c in built_on.items()})

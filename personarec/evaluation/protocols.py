@@ -2,7 +2,9 @@
 
 Leave-one-out keeps every user in training and asks for the last item; other users' later items are
 then among what is trained on, so a claim wants the global temporal split. The user-disjoint split
-asks for items of users that training never saw, after so many items: anonymous sessions.
+asks for items of users that training never saw, after so many items: anonymous sessions. Settings
+are then chosen on such sessions too, not on the long histories of those who were there, if there
+are enough of them.
 """
 
 from __future__ import annotations
@@ -29,9 +31,10 @@ HELD_OUT = 0.1
 QUERIES = 10
 """Later items of one user that the temporal split asks for, at most."""
 VALIDATORS = 200
-"""Users to validate with by time; fewer would choose by chance, and last items validate."""
-TEST_USERS = 0.2
-"""Share of the users that training never sees, in the user-disjoint split."""
+"""Users to validate with as the test is made; fewer would choose by chance, and the last items of
+all who are trained on validate."""
+UNSEEN = 0.2
+"""Share of the users that training never sees, in the user-disjoint split; as many validate."""
 
 
 @dataclass(frozen=True)
@@ -179,11 +182,21 @@ def _later_places(whole: Sequences, before: NDArray[np.int64]) -> NDArray[np.int
 def _user_disjoint(interactions: Interactions) -> Protocol:
     whole = Sequences.from_interactions(interactions)
     n_users = len(whole)
-    order = np.random.default_rng(0).permutation(n_users)
-    unseen = np.zeros(n_users, bool)
-    unseen[order[: int(np.ceil(n_users * TEST_USERS))]] = True
+    rng = np.random.default_rng(0)
+    order, apart = rng.permutation(n_users), int(np.ceil(n_users * UNSEEN))
+    unseen, asked = np.zeros(n_users, bool), np.zeros(n_users, bool)
+    unseen[order[:apart]] = True
+    asked[order[apart : 2 * apart]] = True
     trained = _until(whole, np.repeat(~unseen, whole.lengths))
-    train, valid = _without_last(trained)
+    prefixes = ", ".join(map(str, PREFIX_LENGTHS))
+    train, valid = _without_rest(trained, asked, rng)
+    validation = (
+        f"as many others validate, each after one of {prefixes} items, and no more of them is "
+        "fitted until settings are chosen"
+    )
+    if np.count_nonzero(valid >= 0) < VALIDATORS:
+        train, valid = _without_last(trained)
+        validation = "the others' last items validate"
     queries: list[tuple[NDArray[np.int64], int]] = [
         (np.flatnonzero(unseen & (whole.lengths > length)), length) for length in PREFIX_LENGTHS
     ]
@@ -192,11 +205,30 @@ def _user_disjoint(interactions: Interactions) -> Protocol:
     targets = whole.items[whole.indptr[users] + lengths]
     return Protocol(
         UNSEEN_USERS,
-        f"{TEST_USERS:.0%} of the users are never trained on; their next item is asked for after "
-        f"{', '.join(map(str, PREFIX_LENGTHS))} items; the others' last items validate",
+        f"{UNSEEN:.0%} of the users are never trained on; their next item is asked for after "
+        f"{prefixes} items; {validation}",
         Split(train, valid, np.full(n_users, -1, np.int32), refitted=trained),
         Queries(_first_items(whole, users, lengths), targets, users),
     )
+
+
+def _without_rest(
+    sequences: Sequences, asked: NDArray[np.bool_], rng: np.random.Generator
+) -> tuple[Sequences, NDArray[np.int32]]:
+    """The sequences with those of ``asked`` cut to a length that is drawn, and what came next.
+
+    int32, shape (n_users,), −1 for who is not asked, or has nothing to be asked for. What is shown
+    of them is fitted too, as with any session that was there when a model was made.
+    """
+    possible = np.searchsorted(PREFIX_LENGTHS, sequences.lengths)
+    drawn = np.floor(rng.random(len(sequences)) * possible).astype(np.int64)
+    asked = asked & (possible > 0)
+    shown = np.where(asked, np.take(PREFIX_LENGTHS, drawn), sequences.lengths)
+    held_out = np.full(len(sequences), -1, np.int32)
+    held_out[asked] = sequences.items[(sequences.indptr[:-1] + shown)[asked]]
+    owner = np.repeat(np.arange(len(sequences)), sequences.lengths)
+    place = np.arange(len(sequences.items)) - sequences.indptr[owner]
+    return _until(sequences, place < shown[owner]), held_out
 
 
 PROTOCOLS = {

@@ -244,6 +244,29 @@ def test_held_out_items_planted_in_a_split_stop_everything(
     assert not (tmp_path / "cells").exists()
 
 
+def test_later_items_of_who_validates_as_a_stranger_stop_everything(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not the item asked for, but what comes after it: known when it is asked for, it tells."""
+    monkeypatch.setattr("personarec.evaluation.protocols.VALIDATORS", 1)
+    world = small_world(tmp_path, split="user-disjoint")
+    split, whole = world.protocol.split, Sequences.from_interactions(world.data.interactions)
+    rows = [
+        [*known, *(whole[u][len(known) + 1 :] if split.valid[u] >= 0 else [])]
+        for u, known in ((u, split.train[u]) for u in range(len(whole)))
+    ]
+    longer = [len(row) for row in rows]
+    assert sum(longer) > len(split.train.items)
+    items = np.array([i for row in rows for i in row], np.int32)
+    leaky = Sequences(np.concatenate(([0], np.cumsum(longer))), items, whole.n_items)
+    split = replace(split, train=leaky)
+    world = replace(
+        world, data=replace(world.data, split=split), protocol=replace(world.protocol, split=split)
+    )
+    with pytest.raises(LeakError, match="more items than the fit sequences allow"):
+        compare_world(world, quiet)
+
+
 def test_held_out_transitions_planted_in_evidence_stop_everything(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

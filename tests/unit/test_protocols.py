@@ -131,10 +131,13 @@ def test_temporal_split_never_looks_ahead(validators: int, seed: int) -> None:
     assert np.unique(protocol.test.users).tolist() == late
 
 
+@pytest.mark.parametrize("validators", [1, 200])
 @given(st.integers(0, 60))
-def test_unseen_users_are_in_no_training(seed: int) -> None:
+def test_unseen_users_are_in_no_training(validators: int, seed: int) -> None:
     data = many(seed=seed)
-    protocol = make_protocol(UNSEEN_USERS, data)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(protocols, "VALIDATORS", validators)
+        protocol = make_protocol(UNSEEN_USERS, data)
     whole = Sequences.from_interactions(data)
     fitted = protocol.split.fit(refit=True)
     asked = np.unique(protocol.test.users)
@@ -147,9 +150,33 @@ def test_unseen_users_are_in_no_training(seed: int) -> None:
         shown = len(protocol.test.visible[place])
         assert shown in PREFIX_LENGTHS
         assert whole[user][shown] == protocol.test.targets[place]
+    if validators == 1:
+        assert np.count_nonzero(protocol.split.valid >= 0) <= np.ceil(0.2 * len(whole))
     for user in set(range(len(whole))) - set(strangers):
-        train, valid = protocol.split.train[user], protocol.split.valid[user]
-        assert [*train, *([valid] if valid >= 0 else [])] == list(whole[user])
+        assert list(fitted[user]) == list(whole[user])
+        train, valid = list(protocol.split.train[user]), protocol.split.valid[user]
+        if valid < 0:
+            assert train == list(whole[user])
+        else:
+            assert len(train) in PREFIX_LENGTHS or validators == 200
+            rest = list(whole[user][: len(train) + 1] if validators == 1 else whole[user])
+            assert [*train, valid] == rest
+
+
+def test_who_validates_as_a_stranger_is_asked_after_any_of_the_lengths() -> None:
+    data = interactions([[(i, i) for i in range(12)] for _ in range(1000)])
+    split = make_protocol(UNSEEN_USERS, data).split
+    shown = split.train.lengths[split.valid >= 0]
+    assert set(shown.tolist()) == set(PREFIX_LENGTHS)
+
+
+def test_a_user_of_one_item_cannot_validate() -> None:
+    data = interactions([[(0, u)] if u % 2 else [(0, u), (1, u + 1)] for u in range(3000)])
+    split = make_protocol(UNSEEN_USERS, data).split
+    whole = Sequences.from_interactions(data)
+    assert (whole.lengths[split.valid >= 0] == 2).all()
+    alone = (whole.lengths == 1) & (split.fit(refit=True).lengths > 0)
+    assert (split.train.lengths[alone] == 1).all()
 
 
 def test_same_data_same_split() -> None:
