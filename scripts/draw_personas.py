@@ -20,7 +20,7 @@ from personarec.personas.facts import FactModel
 from personarec.personas.picture import draw, write_picture
 from personarec.training.config import TrainConfig
 from personarec.training.data import read_data
-from personarec.training.persona_versions import store_personas
+from personarec.training.persona_versions import FittedPersonas, store_personas
 
 PICTURE = Path(__file__).resolve().parents[1] / "docs" / "img" / "personas-demo.svg"
 
@@ -35,7 +35,9 @@ def main() -> None:
         ingest(store, resolve("demo"), Path(folder), quiet)
         data, config = read_data(store, "demo"), TrainConfig()
         facts = FactModel.from_matrix(data.facts, config.facts)
-        model, _ = store_personas(store, data, data.split.train, facts, config, quiet)
+        model, _ = store_personas(
+            store, data, data.split.train, facts, FittedPersonas(data, config), quiet
+        )
         drawing = draw("demo", read_places(store, model), read_prototypes(store, model))
         write_picture(drawing, PICTURE)
 

@@ -88,6 +88,7 @@ def train_personas(
     from personarec.training.data import fact_model, read_data
     from personarec.training.parallel_fit import check_processes
     from personarec.training.persona_versions import (
+        FittedPersonas,
         encoder_of,
         learn_personas,
         load_learned,
@@ -104,7 +105,8 @@ def train_personas(
     if fresh:
         say(f"learning personas: {config.encoder}")
         facts = fact_model(data, config.facts)
-        save_learned(folder, learn_personas(store, data, fit, facts, config, processes), config)
+        fitted = FittedPersonas(data, config, processes)
+        save_learned(folder, learn_personas(store, data, fit, facts, fitted), config)
     learned = load_learned(folder)
     (home / "personas" / f"{dataset}.latest").write_text(folder.name, "utf-8")
     found = learned.prototypes

@@ -127,7 +127,10 @@ class Fitted:
             settings = {
                 "llm_url": config.llm_url, "llm_model": config.llm_model, "cache": self.world.texts,
             }  # fmt: skip
-        return make_encoder(name, dim=dim, seed=seed, **settings).fit(data)
+        encoder = make_encoder(name, dim=dim, seed=seed, **settings)
+        if report and encoder.chooses:
+            encoder = encoder.settled(self._personas(name, seed, False, dim))
+        return encoder.fit(data)
 
     def _embed_items(self, dim: int) -> Matrix:
         from personarec.text.items import item_text_vectors

@@ -32,6 +32,7 @@ from personarec.compare.world import World, read_world
 from personarec.evaluation.metrics import METRICS
 from personarec.evaluation.protocols import UNSEEN_USERS
 from personarec.retriever.length_weights import GROUPS
+from personarec.training.persona_versions import PERSONA_FORMAT
 from personarec.training.processes import default_workers, side_by_side
 
 Say = Callable[[str], None]
@@ -279,6 +280,8 @@ def _identity(row: Row, config: CompareConfig) -> dict[str, Any]:
     encoders += [n for n in row.evidence if n.startswith(PERSONA)]
     if any(TRAINED in e for e in encoders):
         found["encoder"] = config.encoder
+    if encoders:
+        found["personas"] = PERSONA_FORMAT
     if row.items == "description" or "keywords" in encoders:
         found["embedder"] = config.embedder
     if "keywords" in encoders and config.llm_model:

@@ -9,8 +9,9 @@ visible items alone: neither on what comes after them nor on the other rows.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, Protocol
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -49,11 +50,13 @@ class DensePersonas:
         items: float32, shape (n_items, size): h_i, already in the persona's space.
         center: float32, shape (size,): the persona of an empty session.
         inputs: float32, shape (n_items, size): what an item adds to a persona; ``items`` if none.
+        chosen: settings of the encoder that validation items chose, by name.
     """
 
     items: Matrix
     center: Matrix
     inputs: Matrix | None = None
+    chosen: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod
     def fitted(
@@ -98,6 +101,16 @@ class Encoder(BaseModel, ABC):
     dim: int = Field(default=64, ge=2)
     """Most dimensions of a persona; fewer where the data have no more."""
     seed: int = Field(default=0, ge=0)
+
+    @property
+    def chooses(self) -> bool:
+        """Whether ``fit`` chooses settings by validation items."""
+        return False
+
+    def settled(self, fitted: Personas) -> Self:
+        """The same with what validation items chose for ``fitted``: to fit again, to them too."""
+        chosen = fitted.chosen if isinstance(fitted, DensePersonas) else {}
+        return self.model_copy(update=dict(chosen))
 
     @abstractmethod
     def fit(self, data: TrainingData) -> Personas:

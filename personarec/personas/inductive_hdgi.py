@@ -15,6 +15,7 @@ from scipy import sparse
 
 from kg.errors import ChangeSomethingError
 from kg.views import HeteroGraph, row_normalised
+from personarec.console import say
 from personarec.personas.baselines.features import reduced
 from personarec.personas.encoder import DensePersonas, Encoder, TrainingData, session_keys
 from personarec.personas.facts import FactModel
@@ -68,6 +69,10 @@ class InductiveHdgiEncoder(Encoder):
             features = np.zeros((rated.shape[1], self.dim), np.float32)
             found = reduced(FactModel.from_matrix(facts).items, self.dim, self.seed)
             features[: len(found), : found.shape[1]] = found
-        vectors = HDGIEncoder(config).encode(graph, data.item_type, features)
+        vectors = HDGIEncoder(config).encode(graph, data.item_type, features, self._said)
         owners = sparse.csr_array(rated.T)[: data.sequences.n_items]
         return DensePersonas.fitted(row_normalised(owners) @ vectors, data.sequences)
+
+    def _said(self, step: int, loss: float) -> None:
+        if step % 50 == 0:
+            say(f"hdgi: step {step} of {self.epochs} at most, loss {loss:.4f}")

@@ -5,7 +5,7 @@ A control for encoders that learn an order: the same item vectors, a_i = decay^a
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import replace
 from typing import ClassVar
 
 import numpy as np
@@ -23,20 +23,6 @@ AGES = 50
 """Newest visible items that a persona is made of."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class DecayedPersonas(RecentPersonas):
-    """As :class:`RecentPersonas`, with the decay that the weights come from."""
-
-    decay: float
-
-    @classmethod
-    def around(cls, model: DensePersonas, decay: float, data: TrainingData) -> DecayedPersonas:
-        """The vectors of another encoder under this rule."""
-        weights = np.power(decay, np.arange(AGES)).astype(np.float32)
-        fitted = RecentPersonas.of(model.items, model.inputs, weights, data.sequences)
-        return cls(fitted.items, fitted.center, fitted.inputs, weights=weights, decay=decay)
-
-
 class RecentEncoder(Encoder):
     """Another encoder with recency; the decay is chosen on validation (NDCG@100 of h p)."""
 
@@ -45,18 +31,31 @@ class RecentEncoder(Encoder):
     decay: float | None = Field(default=None, gt=0, le=1)
     """None: chosen on validation."""
 
-    def fit(self, data: TrainingData) -> DecayedPersonas:
+    @property
+    def chooses(self) -> bool:
+        """See :class:`Encoder`."""
+        return self.decay is None or self.inner.chooses
+
+    def fit(self, data: TrainingData) -> RecentPersonas:
         """See :class:`Encoder`."""
         model = fit_dense(self.inner, data, self.name)
         if type(model).personas is not DensePersonas.personas:
             raise ChangeSomethingError(
                 f"recent: {self.inner.name} has a rule of its own; wrap an encoder that averages"
             )
+        inner = {"inner": self.inner.settled(model)}
         if self.decay is not None:
-            return DecayedPersonas.around(model, self.decay, data)
+            return replace(_decayed(model, self.decay, data), chosen=inner)
         if data.valid is None or not (data.valid >= 0).any():
             raise ChangeSomethingError("recent: no validation items to choose decay by; give decay")
         targets = sampled_targets(data.valid, 5000, self.seed)
-        rules = [DecayedPersonas.around(model, d, data) for d in DECAYS]
+        rules = [_decayed(model, d, data) for d in DECAYS]
         found = [validation_ndcg(rule.score, data.sequences, targets) for rule in rules]
-        return rules[int(np.argmax(found))]
+        best = int(np.argmax(found))
+        return replace(rules[best], chosen={**inner, "decay": DECAYS[best]})
+
+
+def _decayed(model: DensePersonas, decay: float, data: TrainingData) -> RecentPersonas:
+    """The vectors of another encoder under this rule."""
+    weights = np.power(decay, np.arange(AGES)).astype(np.float32)
+    return RecentPersonas.of(model.items, model.inputs, weights, data.sequences)

@@ -6,7 +6,7 @@ as κ items (James and Stein's idea; here with a strength chosen on validation).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import numpy as np
@@ -61,14 +61,21 @@ class ShrunkEncoder(Encoder):
     kappa: float | None = Field(default=None, ge=0)
     """None: chosen on validation."""
 
+    @property
+    def chooses(self) -> bool:
+        """See :class:`Encoder`."""
+        return self.kappa is None or self.inner.chooses
+
     def fit(self, data: TrainingData) -> DensePersonas:
         """See :class:`Encoder`."""
         source = fit_dense(self.inner, data, self.name)
+        inner = {"inner": self.inner.settled(source)}
         if self.kappa is not None:
-            return ShrunkPersonas.around(source, self.kappa)
+            return replace(ShrunkPersonas.around(source, self.kappa), chosen=inner)
         if data.valid is None or not (data.valid >= 0).any():
             raise ChangeSomethingError("shrunk: no validation items to choose kappa by; give kappa")
         valid = data.valid
         rules = [ShrunkPersonas.around(source, kappa) for kappa in STRENGTHS]
         found = [mapped_ndcg(rule, data.sequences, valid, self.seed) for rule in rules]
-        return rules[int(np.argmax(found))]
+        best = int(np.argmax(found))
+        return replace(rules[best], chosen={**inner, "kappa": STRENGTHS[best]})

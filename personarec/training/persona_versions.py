@@ -6,7 +6,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -41,11 +41,11 @@ from personarec.training.parallel_fit import fit_together
 from personarec.training.prototypes import make_prototypes
 
 if TYPE_CHECKING:
-    from personarec.personas.encoder import Encoder
+    from personarec.personas.encoder import Encoder, Personas
 
 Vectors = NDArray[np.float32]
 
-PERSONA_FORMAT = 3
+PERSONA_FORMAT = 4
 """Raised whenever the same input would give other personas, so that they get a new version."""
 
 
@@ -74,23 +74,41 @@ def encoder_of(config: TrainConfig) -> Encoder:
     return make_encoder(config.encoder, **config.encoder_settings)
 
 
-def compute_personas(
-    data: GraphData, sequences: Sequences, config: TrainConfig, processes: int = 1
-) -> Vectors | sparse.csr_array:
-    """The users' personas, shape (n_users, size), made of ``sequences`` and facts alone.
+class FittedPersonas:
+    """The encoder of a training, fitted once for each phase when first asked for."""
 
-    Raises LeakError when a test item is among what they would be made of.
-    """
-    graph = data.training_graph(sequences)
-    rated = graph.relations["User", "RATED", data.catalogue.label]
-    refuse_leak("RATED relations that personas are made of", rated, data.split.test, "test")
-    # Settings may be chosen by validation items only where they are not learned from.
-    chosen_by = data.split.valid if sequences is data.split.train else None
-    visible = TrainingData(
-        sequences, graph, data.catalogue.label, chosen_by, data.catalogue.titles, data.descriptions
-    )
-    fitted = fit_together(partial(encoder_of(config).fit, visible), processes)
-    return fitted.personas(sequences)
+    def __init__(self, data: GraphData, config: TrainConfig, processes: int = 1) -> None:
+        """``processes`` train one model together, where the encoder can."""
+        self.data, self.config, self.processes = data, config, processes
+        self.encoder = encoder_of(config)
+
+    @cached_property
+    def choosing(self) -> Personas:
+        """Fitted to the training items, settings chosen by the validation items.
+
+        Raises LeakError when a held-out item is among what it would be fitted to.
+        """
+        return self._fit(self.encoder, refit=False)
+
+    @cached_property
+    def reporting(self) -> Personas:
+        """Fitted to what results are reported for: with ``refit`` to the validation items too.
+
+        Raises LeakError when a test item is among what it would be fitted to.
+        """
+        if not self.config.refit:
+            return self.choosing
+        chooses = self.encoder.chooses
+        settled = self.encoder.settled(self.choosing) if chooses else self.encoder
+        return self._fit(settled, refit=True)
+
+    def _fit(self, encoder: Encoder, *, refit: bool) -> Personas:
+        visible = TrainingData.of(self.data, refit=refit)
+        rated = visible.graph.relations[visible.rated]
+        refuse_leak(
+            "RATED relations that personas are made of", rated, self.data.split.test, "test"
+        )
+        return fit_together(partial(encoder.fit, visible), self.processes)
 
 
 def version_key(data: GraphData, sequences: Sequences, config: TrainConfig) -> str:
@@ -122,16 +140,21 @@ def learn_personas(
     data: GraphData,
     sequences: Sequences,
     facts: FactModel,
-    config: TrainConfig,
-    processes: int = 1,
+    fitted: FittedPersonas,
 ) -> Learned:
     """Personas with their strongest facts and prototypes; nothing is written.
 
+    Args:
+        store: the graph.
+        data: of it.
+        sequences: whose personas; what is reported is fitted to them.
+        facts: the fact persona.
+        fitted: the encoder.
+
     Raises:
-        LeakError: a test item is among what they would be made of.
         ChangeSomethingError: the encoder gave vectors that a vector index would not take.
     """
-    personas = compute_personas(data, sequences, config, processes)
+    config, personas = fitted.config, fitted.reporting.personas(sequences)
     as_facts = facts.personas(sequences)
     if isinstance(personas, sparse.csr_array):
         vectors = np.zeros((len(data.users), 0), np.float32)
@@ -180,18 +203,26 @@ def store_personas(
     data: GraphData,
     sequences: Sequences,
     facts: FactModel,
-    config: TrainConfig,
+    fitted: FittedPersonas,
     progress: Progress,
 ) -> tuple[PersonaModel, Vectors]:
     """Make the personas the current version, learned and written where they are not there yet.
 
+    Args:
+        store: the graph.
+        data: of it.
+        sequences: whose personas; what is reported is fitted to them.
+        facts: the fact persona.
+        fitted: the encoder; nothing is fitted where the version is there.
+        progress: called as the graph is written.
+
     Returns:
         the version and the stored vectors, float32, shape (n_users, dimension).
     """
-    key = version_key(data, sequences, config)
+    key = version_key(data, sequences, fitted.config)
     known = {m.id: m for m in versions(store, data.name)}
     if key not in known:
-        write_learned(store, learn_personas(store, data, sequences, facts, config), progress)
+        write_learned(store, learn_personas(store, data, sequences, facts, fitted), progress)
         known = {m.id: m for m in versions(store, data.name)}
     model = known[key]
     if model != current_model(store, data.name):

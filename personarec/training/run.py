@@ -25,7 +25,7 @@ from personarec.training.config import TrainConfig, without_token
 from personarec.training.data import GraphData, fact_model, read_data
 from personarec.training.environment import environment
 from personarec.training.jobs import Job, run_jobs
-from personarec.training.persona_versions import compute_personas, store_personas
+from personarec.training.persona_versions import FittedPersonas, store_personas
 from personarec.training.report import Results, metrics_document
 from personarec.training.rerank import kept_part, rerank_document
 from personarec.training.table import (
@@ -95,7 +95,8 @@ def train_data_set(
     say("personas")
     facts = fact_model(data, config.facts)
     fit = data.split.fit(config.refit)
-    model, vectors = store_personas(store, data, fit, facts, config, progress)
+    personas = FittedPersonas(data, config)
+    model, vectors = store_personas(store, data, fit, facts, personas, progress)
     if not model.dimension:
         config = without_token(config)
     counts = transition_counts(fit)
@@ -112,7 +113,7 @@ def train_data_set(
     choose = report
     if config.refit:
         train = data.split.train
-        early = compute_personas(data, train, config) if model.dimension else vectors
+        early = personas.choosing.personas(train) if model.dimension else vectors
         early_counts = transition_counts(train)
         choose = make_phase(data, train, early, facts, early_counts, config)
         check_phase(data, choose, early_counts, refit=False)

@@ -27,7 +27,7 @@ from personarec.personas.facts import FactModel
 from personarec.retriever.transitions import transition_counts
 from personarec.training.config import TrainConfig
 from personarec.training.data import read_data
-from personarec.training.persona_versions import store_personas
+from personarec.training.persona_versions import FittedPersonas, store_personas
 
 PAGE = Path(__file__).resolve().parents[2] / "personarec" / "web" / "page" / "recipes.md"
 MOST_ROWS = 1000
@@ -123,7 +123,8 @@ def fill(store: GraphStore, home: Path) -> None:
     facts = FactModel.from_matrix(data.facts, TrainConfig().facts)
     for refit in (False, True):
         fit = data.split.fit(refit)
-        store_personas(store, data, fit, facts, TrainConfig(refit=refit), quiet)
+        fitted = FittedPersonas(data, TrainConfig(refit=refit))
+        store_personas(store, data, fit, facts, fitted, quiet)
     counts = transition_counts(data.split.train)
     write_transitions(store, "demo", data.catalogue, counts, "run-test", quiet)
 

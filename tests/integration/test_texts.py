@@ -26,7 +26,7 @@ from personarec.text.history import Histories
 from personarec.text.items import described
 from personarec.training.config import TrainConfig
 from personarec.training.data import read_data
-from personarec.training.persona_versions import compute_personas
+from personarec.training.persona_versions import FittedPersonas
 
 WANTED = TextsWanted(embedder="tfidf", users=True)
 
@@ -100,7 +100,7 @@ def test_texts_of_a_language_model_and_what_it_is_told(
     # Personas of texts are made of what was written, where that is asked for.
     config = TrainConfig(encoder="text", encoder_settings={"dim": 4})
     told_by = [
-        compute_personas(read_data(store, "small", texts), data.split.train, config)
+        FittedPersonas(read_data(store, "small", texts), config).choosing.personas(data.split.train)
         for texts in (None, tmp_path / "texts", tmp_path / "texts")
     ]
     assert np.array_equal(told_by[1], told_by[2])

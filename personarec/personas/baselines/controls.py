@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import numpy as np
@@ -103,9 +103,16 @@ class ShuffledEncoder(Encoder):
     name: ClassVar[str] = "shuffled"
     inner: Encoder
 
+    @property
+    def chooses(self) -> bool:
+        """See :class:`Encoder`."""
+        return self.inner.chooses
+
     def fit(self, data: TrainingData) -> DensePersonas:
         """See :class:`Encoder`."""
-        return shuffled(fit_dense(self.inner, data, self.name), data, self.seed)
+        model = fit_dense(self.inner, data, self.name)
+        found = shuffled(model, data, self.seed)
+        return replace(found, chosen={"inner": self.inner.settled(model)})
 
 
 def shuffled(model: DensePersonas, data: TrainingData, seed: int) -> ShuffledPersonas:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
@@ -11,6 +12,7 @@ from pydantic import Field
 from scipy import sparse
 
 from kg.errors import ChangeSomethingError
+from personarec.console import say
 from personarec.evaluation.persona_probe import sampled_targets, validation_ndcg
 from personarec.personas.encoder import (
     DensePersonas,
@@ -49,6 +51,11 @@ class LightGcnEncoder(Encoder):
     threads: int | None = Field(default=1, ge=1)
     """Threads of torch while training; none: as torch is set."""
 
+    @property
+    def chooses(self) -> bool:
+        """See :class:`Encoder`."""
+        return True
+
     def fit(self, data: TrainingData) -> DensePersonas:
         """See :class:`Encoder`."""
         import torch
@@ -79,8 +86,9 @@ class LightGcnEncoder(Encoder):
                 continue
             model = self._personas(walk(start.detach()), data, matrix)
             found = validation_ndcg(model.score, data.sequences, targets)
+            say(f"lightgcn: epoch {epoch}, validation NDCG@100 {found:.4f}")
             if found > best_ndcg:
-                best, best_ndcg, waited = model, found, 0
+                best, best_ndcg, waited = replace(model, chosen={"epochs": epoch}), found, 0
             elif (waited := waited + 1) >= self.patience:
                 break
         return best or self._personas(walk(start.detach()), data, matrix)

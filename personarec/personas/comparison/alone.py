@@ -58,8 +58,9 @@ def best_fit(data: GraphData, training: TrainingData, encoder: str, dim: int, se
             readings = {"x B": model.full_score}
         found = probe(model, data.split, fitted=training.sequences, readings=readings, seed=seed)
         if best is None or found.choice[found.reading] > best.found.choice[best.found.reading]:
-            chosen = {k: getattr(model, k) for k in ("kappa", "decay") if hasattr(model, k)}
-            best = Fit(model, found, settings | chosen, seconds)
+            chosen = model.chosen if isinstance(model, DensePersonas) else {}
+            own = {name: value for name, value in chosen.items() if name != "inner"}
+            best = Fit(model, found, settings | own, seconds)
     assert best is not None
     return best
 

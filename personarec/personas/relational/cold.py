@@ -56,9 +56,14 @@ def levelled(fitted: Fitted, cold: Ids, judge: Callable[[Fitted], float]) -> Fit
     """With the offsets of the ``cold`` items raised as ``judge`` likes best."""
     best, highest = fitted, -np.inf
     for level in LEVELS:
-        outputs = fitted.outputs.copy()
-        outputs[cold, -1] += level
-        raised = replace(fitted, outputs=outputs)
-        if (found := judge(raised)) > highest:  # of those as good the lowest
-            best, highest = raised, found
+        higher = raised(fitted, cold, float(level))
+        if (found := judge(higher)) > highest:  # of those as good the lowest
+            best, highest = higher, found
     return best
+
+
+def raised(fitted: Fitted, cold: Ids, level: float) -> Fitted:
+    """With the offsets of the ``cold`` items higher by ``level``."""
+    outputs = fitted.outputs.copy()
+    outputs[cold, -1] += np.float32(level)
+    return replace(fitted, outputs=outputs, level=level)

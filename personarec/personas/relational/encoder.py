@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 import numpy as np
@@ -26,8 +27,9 @@ class RelationalEncoder(Encoder):
     Items hear their facts, their facts' other items, and their readers' other items; no parameter
     belongs to a user, so anybody's visible items make a persona. See ``model.py`` for the
     equations and ``training.py`` for the losses. Where there are validation items the best epoch
-    by NDCG@100 of the scores h p is kept, else the last. Items that nobody has are placed by their
-    facts afterwards, see ``cold.py``.
+    by NDCG@100 of the scores h p is kept, else the last: to fit to validation items too, choose the
+    epochs first (``settled``). Items that nobody has are placed by their facts afterwards, see
+    ``cold.py``.
     """
 
     name: ClassVar[str] = "relational"
@@ -56,8 +58,16 @@ class RelationalEncoder(Encoder):
     """Messages of one pass beyond which training samples neighbours."""
     fan_out: int = Field(default=10, ge=1)
     """Neighbours of a node in one direction, where they are sampled."""
+    level: float | None = Field(default=None, ge=0)
+    """How much likelier than their facts say items are that nobody has, as a natural logarithm;
+    none: chosen on validation, 0 without it."""
     threads: int | None = Field(default=1, ge=1)
     """Threads of torch while training; none: as torch is set."""
+
+    @property
+    def chooses(self) -> bool:
+        """See :class:`Encoder`."""
+        return True
 
     def fit(self, data: TrainingData) -> RecentPersonas:
         """See :class:`Encoder`."""
@@ -70,7 +80,7 @@ class RelationalEncoder(Encoder):
             return self._fit(data)
 
     def _fit(self, data: TrainingData) -> RecentPersonas:
-        from personarec.personas.relational.cold import levelled, placed, without_readers
+        from personarec.personas.relational.cold import levelled, placed, raised, without_readers
         from personarec.personas.relational.training import Trainer
         from personarec.retriever.parallel import Peers
 
@@ -99,5 +109,9 @@ class RelationalEncoder(Encoder):
         cold = without_readers(facts, trainer.known)
         if len(cold):
             fitted = placed(fitted, facts, trainer.known, cold)
-            fitted = fitted if judge is None else levelled(fitted, cold, judge)
-        return rule(fitted)
+            if self.level is not None or judge is None:
+                fitted = raised(fitted, cold, self.level or 0)
+            else:
+                fitted = levelled(fitted, cold, judge)
+        chosen = {"epochs": fitted.epochs, "level": fitted.level} if judge else {}
+        return replace(rule(fitted), chosen=chosen)

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -24,6 +24,7 @@ from torch.nn import functional
 
 from kg.errors import ChangeSomethingError
 from kg.views import HeteroGraph, RelationKey
+from personarec.console import say
 from personarec.evaluation.sequences import Sequences
 from personarec.personas.encoder import Matrix
 from personarec.personas.relational.graph import Block, Passing, rewired
@@ -41,11 +42,21 @@ LINKS = 1024
 
 @dataclass(frozen=True)
 class Fitted:
-    """What training gave: vectors of the items, shape (n_items, width) each, and a by age."""
+    """What training gave.
+
+    Attributes:
+        inputs: float32, shape (n_items, width), what items add to a persona.
+        outputs: the same shape, what personas are scored against.
+        weights: float32, a by age.
+        epochs: of the training.
+        level: by how much the offsets of items that nobody has were raised.
+    """
 
     inputs: Matrix
     outputs: Matrix
     weights: Matrix
+    epochs: int = 0
+    level: float = 0.0
 
 
 class Trainer:
@@ -92,14 +103,18 @@ class Trainer:
     def run(self, judge: Callable[[Fitted], float] | None) -> Fitted:
         """Train; the epoch that ``judge`` finds best is kept, without one the last."""
         best: Fitted | None = None
-        highest, waited = -math.inf, 0
-        for _ in range(self.settings.epochs):
-            self.epoch()
+        highest, waited, first = -math.inf, 0, self.peers.rank == 0
+        for epoch in range(1, self.settings.epochs + 1):
+            loss = self.epoch()
             if judge is None:
+                if first:
+                    say(f"relational: epoch {epoch} of {self.settings.epochs}, loss {loss:.3f}")
                 continue
-            fitted = self.fitted()
-            own = judge(fitted) if self.peers.rank == 0 else 0.0
+            fitted = replace(self.fitted(), epochs=epoch)
+            own = judge(fitted) if first else 0.0
             found = self.peers.agreed(own, torch.device("cpu"))
+            if first:
+                say(f"relational: epoch {epoch}, validation NDCG@100 {found:.4f}")
             if found > highest:
                 best, highest, waited = fitted, found, 0
             elif (waited := waited + 1) >= self.settings.patience:
@@ -148,7 +163,7 @@ class Trainer:
             inputs = torch.cat((inputs, torch.zeros_like(offsets)), 1)
             outputs = torch.cat((outputs, offsets), 1)
             weights = self.model.ages.exp()
-        return Fitted(*(np.array(a.numpy()) for a in (inputs, outputs, weights)))
+        return Fitted(inputs.numpy().copy(), outputs.numpy().copy(), weights.numpy().copy())
 
     def _share(self, count: int) -> tuple[slice, float]:
         """This process's rows of a batch, all if there are too few, and what they weigh."""
