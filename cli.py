@@ -453,7 +453,8 @@ def _encoder(command: Callable[..., None]) -> Callable[..., None]:
                      help="A setting of the encoder; may be given again."),
         click.option("--dim", type=click.IntRange(2), help="Dimensions of the vector; 256."),
         click.option("--encoder", metavar="[WRAPPER:]NAME",
-                     help="What makes the personas; propagation by default."),
+                     help="What makes the personas; propagation by default. In train the score of "
+                          "relational's is part of the retriever."),
     ):  # fmt: skip
         command = option(command)
     return command

@@ -95,6 +95,8 @@ class Encoder(BaseModel, ABC):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
     name: ClassVar[str]
+    recency: ClassVar[bool] = False
+    """Whether newer items weigh more in its personas, which makes them evidence of what is next."""
     parallel: ClassVar[bool] = False
     """Whether ``fit``, called in all processes of a group, trains one model in all of them."""
 

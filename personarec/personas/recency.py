@@ -27,6 +27,7 @@ class RecentEncoder(Encoder):
     """Another encoder with recency; the decay is chosen on validation (NDCG@100 of h p)."""
 
     name: ClassVar[str] = "recent"
+    recency: ClassVar[bool] = True
     inner: Encoder
     decay: float | None = Field(default=None, gt=0, le=1)
     """None: chosen on validation."""

@@ -20,6 +20,7 @@ from personarec.personas.facts import FactConfig, FactModel
 from personarec.retriever.fact_regression import FactRegressionConfig, FactRegressionModel
 from personarec.retriever.linear import LinearConfig, LinearModel
 from personarec.retriever.neighbours import NeighbourConfig, NeighbourModel
+from personarec.retriever.persona_scores import PersonaScores, PersonaScoresConfig
 from personarec.retriever.popularity import PopularityConfig, PopularityModel
 from personarec.retriever.transitions import TransitionConfig, TransitionModel, transition_counts
 from personarec.retriever.two_hops import TwoHopConfig, TwoHopModel
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from personarec.evaluation.sequences import Sequences
+    from personarec.personas.encoder import Personas
     from personarec.training.data import GraphData
 
 Arrays = dict[str, csr_array | NDArray[Any]]
@@ -44,6 +46,7 @@ class EvidenceData:
         relations: name of the relation of each column of ``facts``.
         counts: transitions, one csr per gap, as ``transition_counts`` returns them; of the fit
             sequences only.
+        personas: an encoder fitted to the same sequences, where there is one.
 
     Raises:
         ValueError: parts of different size.
@@ -53,6 +56,7 @@ class EvidenceData:
     facts: csr_array
     relations: tuple[str, ...]
     counts: tuple[csr_array, ...]
+    personas: Personas | None = None
 
     def __post_init__(self) -> None:
         n_items = self.sequences.n_items
@@ -66,20 +70,23 @@ class EvidenceData:
 
     @classmethod
     def of(
-        cls, data: GraphData, sequences: Sequences, counts: Sequence[csr_array] | None = None
-    ) -> EvidenceData:
+        cls, data: GraphData, sequences: Sequences, counts: Sequence[csr_array] | None = None,
+        personas: Personas | None = None,
+    ) -> EvidenceData:  # fmt: skip
         """Of a data set.
 
         Args:
             data: gives the facts.
             sequences: the fit sequences.
             counts: transitions as read from the graph; counted from ``sequences`` if not given.
+            personas: an encoder fitted to ``sequences``.
         """
         return cls(
             sequences,
             data.facts,
             tuple(column.relation for column in data.fact_columns),
             tuple(transition_counts(sequences) if counts is None else counts),
+            personas,
         )
 
 
@@ -105,6 +112,8 @@ class FittedEvidence(Protocol):
         """float32, shape (b, n_items), a fresh array; of each row's visible items alone."""
 
 
+PERSONA = "persona"
+"""Name of the evidence that a fitted encoder gives."""
 EVIDENCE: Mapping[str, tuple[type[FittedEvidence], BaseModel]] = {
     "popularity": (PopularityModel, PopularityConfig()),
     "transitions": (TransitionModel, TransitionConfig()),
@@ -114,6 +123,7 @@ EVIDENCE: Mapping[str, tuple[type[FittedEvidence], BaseModel]] = {
     "facts": (FactModel, FactConfig()),
     "facts-regression": (FactRegressionModel, FactRegressionConfig()),
     "item-knn": (NeighbourModel, NeighbourConfig()),
+    PERSONA: (PersonaScores, PersonaScoresConfig()),
 }
 """What builds each evidence, and its settings where none are given."""
 

@@ -47,9 +47,10 @@ class TrainConfig(BaseModel):
     facts: FactConfig = FactConfig()
     transitions: TransitionConfig = TransitionConfig()
     evidence: tuple[str, ...] = (
-        "transitions", "facts", "popularity", "facts-regression", "linear+facts",
+        "transitions", "facts", "popularity", "facts-regression", "linear+facts", "persona",
     )  # fmt: skip
-    """Names of what the kept retriever adds to the sequence model, each by a weight of its own."""
+    """Names of what the kept retriever adds to the sequence model, each by a weight of its own; the
+    persona where its encoder weighs newer items more."""
     rerank: bool = True
     """A net puts the first of the kept retriever in another order, where validation items that it
     was not taught by say that this is better."""

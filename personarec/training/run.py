@@ -108,14 +108,19 @@ def train_data_set(
 
     stored = read_transitions(store, data.catalogue)
     say("evidence")
-    report = make_phase(data, fit, vectors, facts, stored, config)
+    scores = personas.encoder.recency
+    report = make_phase(
+        data, fit, vectors, facts, stored, config, personas.reporting if scores else None
+    )
     check_phase(data, report, stored, refit=config.refit)
     choose = report
     if config.refit:
         train = data.split.train
         early = personas.choosing.personas(train) if model.dimension else vectors
         early_counts = transition_counts(train)
-        choose = make_phase(data, train, early, facts, early_counts, config)
+        choose = make_phase(
+            data, train, early, facts, early_counts, config, personas.choosing if scores else None
+        )
         check_phase(data, choose, early_counts, refit=False)
 
     folder.mkdir(parents=True, exist_ok=True)

@@ -15,9 +15,16 @@ from personarec.console import say
 from personarec.evaluation.leakage import refuse_leak, refuse_long, refuse_transitions
 from personarec.evaluation.metrics import Ranking, Scorer, rank_all
 from personarec.evaluation.sequences import Sequences
+from personarec.personas.encoder import Personas
 from personarec.personas.facts import FactModel
 from personarec.retriever.cold_items import ColdItems
-from personarec.retriever.evidence import EvidenceData, FittedEvidence, build_evidence, too_large
+from personarec.retriever.evidence import (
+    PERSONA,
+    EvidenceData,
+    FittedEvidence,
+    build_evidence,
+    too_large,
+)
 from personarec.retriever.fusion import Evidence, choose_weights, fused_scorer
 from personarec.retriever.parallel import Peers
 from personarec.retriever.popularity import item_counts
@@ -115,17 +122,23 @@ def make_phase(
     facts: FactModel,
     counts: list[sparse.csr_array],
     config: TrainConfig,
+    encoder: Personas | None = None,
 ) -> Phase:
     """Build all evidence from the fit sequences, their transition counts and the facts.
 
-    What the catalogue is too large for is left out.
+    What the catalogue is too large for is left out, and the persona where there is no ``encoder``
+    fitted to the sequences that scores the next item by it.
 
     Raises ChangeSomethingError for an evidence that is not there or that the data do not allow.
     """
     transitions = TransitionModel.from_counts(counts, config.transitions)
     made: dict[str, FittedEvidence] = {"transitions": transitions, "facts": facts}
-    known = EvidenceData.of(data, fit, counts)
-    names = [n for n in config.evidence if not too_large(n, fit.n_items)]
+    known = EvidenceData.of(data, fit, counts, encoder)
+    names = [
+        n
+        for n in config.evidence
+        if not too_large(n, fit.n_items) and (n != PERSONA or encoder is not None)
+    ]
     for name in names:
         if name not in made:
             made[name] = build_evidence(name, known)

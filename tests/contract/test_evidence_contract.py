@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import pickle
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -15,6 +16,8 @@ from scipy import sparse
 
 from kg.errors import ChangeSomethingError
 from personarec.evaluation.sequences import Sequences
+from personarec.personas.encoder import DensePersonas
+from personarec.personas.relational.rule import RecentPersonas
 from personarec.retriever.checkpoint import load_checkpoint, pack, save_checkpoint, unpack_all
 from personarec.retriever.evidence import (
     EVIDENCE,
@@ -222,6 +225,28 @@ class TestFactRegression(Registered):
 
 class TestItemKnn(Registered):
     name = "item-knn"
+
+
+class TestPersona(Registered):
+    name = "persona"
+    scores_empty_sessions = True
+    scores_cold_items = True
+
+    def build(self, data: EvidenceData) -> FittedEvidence:
+        """With vectors of the items that no session has a say in; nothing says item 23."""
+        n_items = data.sequences.n_items
+        items, inputs = np.random.default_rng(5).random((2, n_items, 6), np.float32)
+        items[UNKNOWN:] = 0
+        ages = np.array([1, 0.5, 0.25], np.float32)
+        encoder = RecentPersonas.of(items, inputs, ages, data.sequences, offset=True)
+        return super().build(replace(data, personas=encoder))
+
+    def test_without_an_encoder_or_with_one_that_averages_it_is_refused(self) -> None:
+        data = evidence_data()
+        plain = DensePersonas.fitted(np.ones((N_ITEMS, 2)), data.sequences)
+        for personas in (None, plain):
+            with pytest.raises(ChangeSomethingError, match="newer items weigh more"):
+                super().build(replace(data, personas=personas))
 
 
 def test_every_registered_evidence_is_under_contract() -> None:

@@ -7,6 +7,7 @@ import json
 import sys
 from collections.abc import Callable
 from contextlib import redirect_stderr, redirect_stdout
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ from personarec.evaluation.leakage import LeakError
 from personarec.evaluation.splits import Split
 from personarec.recommend.service import Options, Recommender, Whom, open_run
 from personarec.rerank.lessons import Judged
+from personarec.retriever.persona_scores import PersonaScores
 from personarec.retriever.recommender import Retriever
 from personarec.training import run as run_module
 from personarec.training.config import RERANKED, ROWS, TrainConfig
@@ -246,6 +248,33 @@ def test_a_kept_rerank_orders_what_is_recommended(
     for outcome in (known, strange):
         assert all("rerank" in one.parts for one in outcome.found)
         print_recommended(outcome)
+
+
+def test_a_persona_that_weighs_newer_items_more_is_part_of_the_retriever(
+    store: GraphStore, graph: GraphAddress, tmp_path: Path
+) -> None:
+    """Fitted for both phases, saved, and part of what is recommended, to strangers too."""
+    settings = {"dim": 8, "epochs": 3, "batch_size": 64}
+    changed: dict[str, Any] = {"encoder": "relational", "encoder_settings": settings}
+    rows = ("none", "all evidence")
+    result = trained(store, graph.home, tmp_path, rows=rows, refit=True, rerank=False, **changed)
+    assert "persona" in result.metrics["rows"][1]["weights"][0]
+    retriever = Retriever.load(result.folder / "checkpoint")
+    scores = retriever.evidence["persona"]
+    assert isinstance(scores, PersonaScores)
+    # The stored personas are those that the retriever makes of the same items.
+    data = read_data(store, "small")
+    stored = read_personas(store, require_model(store, "small"), data.users)
+    made = scores.personas.personas(data.split.fit(refit=True))
+    np.testing.assert_allclose(stored, made, atol=1e-6)
+
+    weighed = replace(retriever, weights={**retriever.weights, "persona": 0.5})
+    (found,) = weighed.recommend([0, 1, 2], 1)
+    assert found.parts["persona"] != 0
+    assert found.score == pytest.approx(sum(found.parts.values()), abs=1e-5)
+    # What averages its items is told by SASRec already, and is left out.
+    plain = trained(store, graph.home, tmp_path, rows=rows, refit=True, rerank=False)
+    assert "persona" not in plain.metrics["rows"][1]["weights"][0]
 
 
 def test_planted_leak_in_the_graph_stops_the_training(

@@ -33,6 +33,7 @@ class RelationalEncoder(Encoder):
     """
 
     name: ClassVar[str] = "relational"
+    recency: ClassVar[bool] = True
     parallel: ClassVar[bool] = True
     readers: bool = True
     """Whether items hear of their readers' other items, along RATED."""

@@ -30,11 +30,13 @@ const PARTS = {
   "linear+facts": ["Chosen together", "which items the same people choose and which facts they share, each beside all others"],
   facts: ["Shared facts", "author, genre, series and more that these items share with this one"],
   "facts-regression": ["What these facts lead to", "which items tend to follow authors, genres, series and more such as these"],
+  persona: ["Kind of reader", "what suits the persona that these items make, newer ones weighing more"],
   popularity: ["Popularity", "how many touched it"],
   rerank: ["Learned rerank", "what was learned from held-out items adds or takes away among the first of the other parts, 0 on average over them"],
 };
 export const ofBooks = () => about.label === "Book";
-export const partName = (part) => (part === "sequence" && !ofBooks() ? "Order of items" : PARTS[part]?.[0] ?? part);
+const OTHER_NAMES = { sequence: "Order of items", persona: "Kind of person" }; // where they are not read
+export const partName = (part) => (!ofBooks() && OTHER_NAMES[part]) || (PARTS[part]?.[0] ?? part);
 export const partDoc = (part) => PARTS[part]?.[1] ?? "";
 const ORDER = Object.keys(PARTS);
 export const partClass = (part) => `part part-${part.replace("+", "-")}`;
