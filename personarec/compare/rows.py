@@ -413,6 +413,8 @@ _ROWS: tuple[Row, ...] = (
     _learned("everything without facts"),
     _learned("everything", "everything with shuffled facts", "everything without facts"),
     _learned("everything with shuffled facts", "everything without facts"),
+    _learned("everything+persona", "everything+shuffled persona", "everything"),
+    _learned("everything+shuffled persona", "everything"),
     # -- the paper's table; none x random is sasrec
     _paper("none", "description", SASREC),
     _paper("random", "random", SASREC),

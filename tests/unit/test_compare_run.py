@@ -126,6 +126,7 @@ def test_report_of_every_kind_of_row(
         *ROWS, "item-knn", "linear", "everything", "everything+persona", "token",
         "token constant", "prefix norms shuffled", "everything reranked 10",
         "everything learned rerank", "everything with shuffled facts learned rerank",
+        "everything+persona learned rerank",
         "none x description", "random x random",
     )  # fmt: skip
     world = small_world(tmp_path, rows=rows, seeds=1, split=split, encoder="svd")
