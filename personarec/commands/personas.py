@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 
 DIMENSIONS = 256
 """Of dense personas where nothing else is asked for."""
+NARROW = {"relational": 64}
+"""Of those that are learned for minutes: wider took several times as long and ranked no better."""
 NEAR = 5
 """Nearest readers that a persona in words names."""
 SHOWN = 4
@@ -56,7 +58,7 @@ def with_encoder(
     Args:
         config: the training.
         encoder: name in the registry, with its wrappers; the configuration's own if not given.
-        dim: dimensions; 256 if not given.
+        dim: dimensions; if not given 256, or 64 of the relational encoder.
         settings: ``NAME=VALUE``, values as JSON or else as text.
         prototypes: how many; chosen by stability if not given.
         texts: whether items are told by what ``personarec texts`` wrote.
@@ -66,10 +68,12 @@ def with_encoder(
     """
     from personarec.training.persona_versions import encoder_of
 
+    name = encoder or config.encoder
+    width = dim or NARROW.get(name, DIMENSIONS)
     changed = config.model_copy(
         update={
-            "encoder": encoder or config.encoder,
-            "encoder_settings": {"dim": dim or DIMENSIONS} | named_values(settings, "--set"),
+            "encoder": name,
+            "encoder_settings": {"dim": width} | named_values(settings, "--set"),
             "texts": texts,
             "prototypes": config.prototypes.model_copy(update={"number": prototypes}),
         }
