@@ -451,7 +451,8 @@ def _encoder(command: Callable[..., None]) -> Callable[..., None]:
                      help="How many prototypes; by default as many as are stable."),
         click.option("--set", "settings", multiple=True, metavar="NAME=VALUE",
                      help="A setting of the encoder; may be given again."),
-        click.option("--dim", type=click.IntRange(2), help="Dimensions of the vector; 256, of relational 64."),
+        click.option("--dim", type=click.IntRange(2),
+                     help="Dimensions of the vector; 256, of relational 64."),
         click.option("--encoder", metavar="[WRAPPER:]NAME",
                      help="What makes the personas; propagation by default. In train the score of "
                           "relational's is part of the retriever."),

@@ -22,5 +22,5 @@ def test_width_of_a_persona(encoder: str | None, dim: int | None, width: int) ->
 def test_settings_are_named_and_an_unknown_one_is_said_at_once() -> None:
     config = with_encoder(TrainConfig(), "relational", None, ("epochs=3",))
     assert config.encoder_settings == {"dim": 64, "epochs": 3}
-    with pytest.raises(ChangeSomethingError, match="'epoch'.*did you mean epochs"):
+    with pytest.raises(ChangeSomethingError, match=r"'epoch'.*did you mean epochs"):
         with_encoder(TrainConfig(), "relational", None, ("epoch=3",))
