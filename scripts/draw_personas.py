@@ -35,9 +35,7 @@ def main() -> None:
         ingest(store, resolve("demo"), Path(folder), quiet)
         data, config = read_data(store, "demo"), TrainConfig()
         facts = FactModel.from_matrix(data.facts, config.facts)
-        model, _ = store_personas(
-            store, data, data.split.train, facts, FittedPersonas(data, config), quiet
-        )
+        model, _ = store_personas(store, facts, FittedPersonas(data, config), quiet)
         drawing = draw("demo", read_places(store, model), read_prototypes(store, model))
         write_picture(drawing, PICTURE)
 

@@ -110,7 +110,7 @@ def train_personas(
         say(f"learning personas: {config.encoder}")
         facts = fact_model(data, config.facts)
         fitted = FittedPersonas(data, config, processes)
-        save_learned(folder, learn_personas(store, data, fit, facts, fitted), config)
+        save_learned(folder, learn_personas(store, facts, fitted), config)
     learned = load_learned(folder)
     (home / "personas" / f"{dataset}.latest").write_text(folder.name, "utf-8")
     found = learned.prototypes

@@ -81,6 +81,7 @@ class FittedPersonas:
         """``processes`` train one model together, where the encoder can."""
         self.data, self.config, self.processes = data, config, processes
         self.encoder = encoder_of(config)
+        self.sequences = data.split.fit(config.refit)  # what is reported is fitted to
 
     @cached_property
     def choosing(self) -> Personas:
@@ -135,26 +136,15 @@ def version_key(data: GraphData, sequences: Sequences, config: TrainConfig) -> s
     return f"{data.name}-{config.encoder.replace(':', '-')}-{digest.hexdigest()[:8]}"
 
 
-def learn_personas(
-    store: GraphStore,
-    data: GraphData,
-    sequences: Sequences,
-    facts: FactModel,
-    fitted: FittedPersonas,
-) -> Learned:
+def learn_personas(store: GraphStore, facts: FactModel, fitted: FittedPersonas) -> Learned:
     """Personas with their strongest facts and prototypes; nothing is written.
 
-    Args:
-        store: the graph.
-        data: of it.
-        sequences: whose personas; what is reported is fitted to them.
-        facts: the fact persona.
-        fitted: the encoder.
-
     Raises:
+        LeakError: a test item is among what they would be made of.
         ChangeSomethingError: the encoder gave vectors that a vector index would not take.
     """
-    config, personas = fitted.config, fitted.reporting.personas(sequences)
+    data, config, sequences = fitted.data, fitted.config, fitted.sequences
+    personas = fitted.reporting.personas(sequences)
     as_facts = facts.personas(sequences)
     if isinstance(personas, sparse.csr_array):
         vectors = np.zeros((len(data.users), 0), np.float32)
@@ -199,19 +189,12 @@ def write_learned(store: GraphStore, learned: Learned, progress: Progress) -> No
 
 
 def store_personas(
-    store: GraphStore,
-    data: GraphData,
-    sequences: Sequences,
-    facts: FactModel,
-    fitted: FittedPersonas,
-    progress: Progress,
+    store: GraphStore, facts: FactModel, fitted: FittedPersonas, progress: Progress
 ) -> tuple[PersonaModel, Vectors]:
     """Make the personas the current version, learned and written where they are not there yet.
 
     Args:
         store: the graph.
-        data: of it.
-        sequences: whose personas; what is reported is fitted to them.
         facts: the fact persona.
         fitted: the encoder; nothing is fitted where the version is there.
         progress: called as the graph is written.
@@ -219,10 +202,11 @@ def store_personas(
     Returns:
         the version and the stored vectors, float32, shape (n_users, dimension).
     """
-    key = version_key(data, sequences, fitted.config)
+    data = fitted.data
+    key = version_key(data, fitted.sequences, fitted.config)
     known = {m.id: m for m in versions(store, data.name)}
     if key not in known:
-        write_learned(store, learn_personas(store, data, sequences, facts, fitted), progress)
+        write_learned(store, learn_personas(store, facts, fitted), progress)
         known = {m.id: m for m in versions(store, data.name)}
     model = known[key]
     if model != current_model(store, data.name):

@@ -96,7 +96,7 @@ def train_data_set(
     facts = fact_model(data, config.facts)
     fit = data.split.fit(config.refit)
     personas = FittedPersonas(data, config)
-    model, vectors = store_personas(store, data, fit, facts, personas, progress)
+    model, vectors = store_personas(store, facts, personas, progress)
     if not model.dimension:
         config = without_token(config)
     counts = transition_counts(fit)

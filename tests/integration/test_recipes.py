@@ -122,9 +122,8 @@ def fill(store: GraphStore, home: Path) -> None:
     data = read_data(store, "demo")
     facts = FactModel.from_matrix(data.facts, TrainConfig().facts)
     for refit in (False, True):
-        fit = data.split.fit(refit)
         fitted = FittedPersonas(data, TrainConfig(refit=refit))
-        store_personas(store, data, fit, facts, fitted, quiet)
+        store_personas(store, facts, fitted, quiet)
     counts = transition_counts(data.split.train)
     write_transitions(store, "demo", data.catalogue, counts, "run-test", quiet)
 

@@ -272,7 +272,7 @@ def test_a_persona_that_weighs_newer_items_more_is_part_of_the_retriever(
     (found,) = weighed.recommend([0, 1, 2], 1)
     assert found.parts["persona"] != 0
     assert found.score == pytest.approx(sum(found.parts.values()), abs=1e-5)
-    # What averages its items is told by SASRec already, and is left out.
+    # An encoder that averages its items gives no such part.
     plain = trained(store, graph.home, tmp_path, rows=rows, refit=True, rerank=False)
     assert "persona" not in plain.metrics["rows"][1]["weights"][0]
 
