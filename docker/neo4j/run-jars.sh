@@ -93,6 +93,9 @@ unset NEO4J_AUTH # it must not be readable in the JVM's environment
   echo "server.http.enabled=false"
   echo "server.memory.pagecache.size=64m"
   echo "dbms.usage_report.enabled=false"
+  # Neo4j reserves half a gigabyte for its logs at the first start, and on a disk without that much
+  # it dies over the name of a database instead of saying so.
+  echo "db.tx_log.preallocate=false"
   echo "dbms.security.auth_enabled=$auth_setting"
 } >"$home/conf/neo4j.conf.new"
 # Neo4j refuses a key that occurs twice, so a setting given here replaces the line above.

@@ -40,6 +40,13 @@ def test_version_and_edition(neo4j: Neo4jServer, driver: Driver) -> None:
         assert row["edition"] == "community"
 
 
+def test_a_server_of_our_own_reserves_no_disk(neo4j: Neo4jServer, driver: Driver) -> None:
+    if neo4j.how == "environment":
+        pytest.skip("a server that a user runs reserves what it likes")
+    rows = driver.execute_query("SHOW SETTINGS 'db.tx_log.preallocate' YIELD value").records
+    assert [row["value"] for row in rows] == ["false"]
+
+
 def test_password_is_asked_for(neo4j: Neo4jServer) -> None:
     wrong = Neo4jServer(neo4j.uri, neo4j.user, "not-" + neo4j.password, how=neo4j.how)
     with wrong.driver() as driver, pytest.raises(AuthError):

@@ -222,6 +222,7 @@ def container_server(environ: Mapping[str, str]) -> Iterator[Neo4jServer]:
         container.with_env("NEO4J_server_memory_heap_max__size", HEAP)
         container.with_env("NEO4J_server_memory_pagecache_size", "64m")
         container.with_env("NEO4J_dbms_usage__report_enabled", "false")
+        container.with_env("NEO4J_db_tx__log_preallocate", "false")  # as run-jars.sh
         # A port of our choice survives kill and start; one that Docker chooses does not.
         container.with_bind_ports(7687, port)
         if is_local:
@@ -240,7 +241,9 @@ def container_server(environ: Mapping[str, str]) -> Iterator[Neo4jServer]:
             except Exception as error:
                 _save_container_log(container, log)
                 cause = str(error).partition(". ")[0]  # the rest is the log, which is saved
-                raise ServerUnavailable(f"{image} did not start ({log}): {cause}") from error
+                raise ServerUnavailable(
+                    f"{image} did not start: {cause}; {_last_words(log)}"
+                ) from error
             server = Neo4jServer(
                 uri=container.get_connection_url(),
                 user="neo4j",
@@ -452,8 +455,7 @@ class _JarsProcess:
     def cause_of_death(self) -> str | None:
         if self._process is None or (code := self._process.poll()) is None:
             return None
-        tail = self._log.read_text(errors="replace").strip().splitlines()[-5:]
-        return f"the process ended with status {code} ({self._log}): {' | '.join(tail)}"
+        return f"the process ended with status {code}; {_last_words(self._log)}"
 
 
 def _remove_orphaned_homes(homes: Path) -> None:
@@ -492,6 +494,18 @@ def _log_file(environ: Mapping[str, str], how: How) -> Path:
     ]:
         old.unlink(missing_ok=True)
     return folder / f"neo4j-{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}-{how}.log"
+
+
+def _last_words(log: Path) -> str:
+    """Return why a server that left this log ended: a Java trace says it above its last lines.
+
+    A full disk kills Neo4j in ways that do not name it, so the room beside the log is said too.
+    """
+    lines = log.read_text(errors="replace").split("\n") if log.exists() else []
+    causes = [line[line.index("Caused by: ") :] for line in lines if "Caused by: " in line]
+    last = causes[-1:] or [line for line in lines if line.strip()][-1:] or ["it said nothing"]
+    free = shutil.disk_usage(log.parent).free // 10**6
+    return f"{last[0].strip()[:300]} (whole log: {log}; {free:,} MB of disk are free)"
 
 
 def _lives(pid: int) -> bool:

@@ -266,3 +266,40 @@ def test_home_of_a_dead_run_is_removed(tmp_path: Path) -> None:
     module._remove_orphaned_homes(tmp_path)
     assert not dead.exists()
     assert mine.exists()
+
+
+TRACE = """INFO  Starting...
+2026-11-22 ERROR Failed to start Neo4j on dbms.
+java.lang.RuntimeException: Error starting Neo4j
+\tat org.neo4j.server.NeoBootstrapper.start(NeoBootstrapper.java:129)
+Caused by: org.neo4j.kernel.lifecycle.LifecycleException: failed to start
+\tat org.neo4j.kernel.lifecycle.LifeSupport.start(LifeSupport.java:356)
+Caused by: java.io.IOException: No space left on device
+\tat org.neo4j.kernel.database.AbstractDatabase.handleStartupFailure(AbstractDatabase.java:218)
+"""
+
+
+@pytest.mark.parametrize(
+    ("said", "expected"),
+    [
+        (TRACE, "Caused by: java.io.IOException: No space left on device"),
+        ("one\ntwo\n\n", "two"),
+        ("", "it said nothing"),
+    ],
+)
+def test_a_dead_server_says_why(tmp_path: Path, said: str, expected: str) -> None:
+    jars, home = tmp_path / "jars", tmp_path / "home"
+    home.mkdir()
+    log = tmp_path / "server.log"
+    # No such folder of jars: the script ends at once, and its own line goes to the log first.
+    process = module._JarsProcess(
+        dict(os.environ), jars=jars, home=home, port=0, password="abcdefgh", log=log
+    )
+    process.start()
+    process._process.wait(timeout=30)  # type: ignore[union-attr]
+    assert "no such folder" in log.read_text()
+    log.write_text(said)
+    cause = process.cause_of_death()
+    assert cause is not None
+    assert f"status 2; {expected} (whole log: {log}; " in cause
+    assert "MB of disk are free" in cause
