@@ -39,6 +39,15 @@ class Level:
     at_least: bool
 
 
+def has_stopped(curve: Sequence[Point], patience: int) -> bool:
+    """Whether RecBole's rule ends the training: more than so many evaluations below the best."""
+    if not curve:
+        return False
+    # The last of equals counts as the best, as there.
+    best = max(range(len(curve)), key=lambda at: (curve[at].ndcg, at))
+    return len(curve) - 1 - best > patience
+
+
 def seconds_to(curve: Sequence[Point], ndcg: float) -> float | None:
     """CPU seconds at the first evaluation that is as good, none if there was none."""
     return next((point.cpu for point in curve if point.ndcg >= ndcg), None)

@@ -6,8 +6,11 @@ Needs the data set's files (PERSONAREC_DATA) and RecBole's environment, which th
 (setup-recbole.sh). The data set is loaded by ``kg ingest`` and exported as atomic files; both sides
 must then hold out the same items (leave-one-out), or the run ends. Both rank all items and mask
 none, as RecBole does for sequences. The two take turns: some batches of theirs, an epoch of ours.
-RecBole trains for ``--recbole-seconds`` CPU seconds, evaluations included; its defaults ask for up
-to 300 epochs, so what it would reach after that is not known and not guessed.
+RecBole trains for ``--recbole-seconds`` CPU seconds, evaluations included, to the end of an epoch,
+or until its own rule stops it (validation no better for more than ten epochs, of up to 300). That
+takes hours: its training is kept after each epoch and the next run goes on from there, its CPU
+seconds added to those spent before (``--fresh`` begins again). What it would reach later is not
+guessed.
 
 CPU seconds are the figures to compare: wall seconds say what else the machine did. Writes
 results.json and results.md beside this file, and docs/img/retriever-speed.svg.
@@ -23,6 +26,7 @@ import statistics
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -30,8 +34,9 @@ from typing import Any
 from benchmarks.retriever.memory import measure_alone
 from benchmarks.retriever.ours import DEFAULTS, SETTINGS, THEIR_SHAPE
 from benchmarks.retriever.prepare import Prepared, prepare
-from benchmarks.retriever.quality import Point, levels
+from benchmarks.retriever.quality import has_stopped, levels
 from benchmarks.retriever.report import as_markdown, draw
+from benchmarks.retriever.sides import Kept, Side
 from benchmarks.retriever.worker import Reply, Worker
 
 HERE = Path(__file__).resolve().parent
@@ -44,50 +49,6 @@ ROUNDS = 2
 """Of the evaluations, and epochs of ours in RecBole's shape."""
 BLOCKS = (1024, 7, 64, 1000, 4096, 1_000_000)
 """Users per block, the same ranks being expected of all."""
-
-
-class Side:
-    """One worker's training so far."""
-
-    def __init__(self, worker: Worker, **asked: Any) -> None:
-        self.worker = worker
-        self.asked = asked
-        self.curve: list[Point] = []
-        self.parts: list[Reply] = []
-        self.evaluations: list[Reply] = []
-        self.epochs = 0.0
-
-    @property
-    def train_cpu(self) -> float:
-        """CPU seconds of training."""
-        return float(sum(part["cpu"] for part in self.parts))
-
-    @property
-    def cpu(self) -> float:
-        """CPU seconds of training and of the evaluations between."""
-        return self.train_cpu + float(sum(found["cpu"] for found in self.evaluations))
-
-    def train(self, do: str, **asked: Any) -> None:
-        """Train on."""
-        self.parts.append(self.worker.ask(do, **self.asked, **asked))
-        self.epochs = self.parts[-1].get("epochs", len(self.parts))
-
-    def evaluate(self) -> None:
-        """A point of the curve."""
-        found = self.worker.ask("evaluate", which="valid", **self.asked)
-        self.evaluations.append(found)
-        point = Point(self.epochs, self.cpu, self.train_cpu, found["metrics"]["ndcg@10"])
-        self.curve.append(point)
-        print(self.asked.get("name", "RecBole"), point, file=sys.stderr, flush=True)
-
-    def as_dict(self) -> dict[str, Any]:
-        """For results.json."""
-        return {
-            "epochs": self.epochs,
-            "curve": [asdict(point) for point in self.curve],
-            "parts": self.parts,
-            "evaluations": self.evaluations,
-        }
 
 
 def recbole_python() -> Path:
@@ -105,17 +66,19 @@ def check_same(data: Prepared, described: Reply) -> None:
             raise SystemExit(f"RecBole has {name} {described[name]}, ours {getattr(data, name)}")
 
 
-def take_turns(theirs: Side, ours: Side, shaped: Side, seconds: float, minutes: float) -> None:
-    """Train all three; RecBole until it has spent its seconds, evaluated after each epoch."""
+def take_turns(
+    theirs: Side, ours: Side, shaped: Side, goes_on: Callable[[], bool], keep: Callable[[], None]
+) -> None:
+    """Train all three, evaluated after each epoch, RecBole's as long as ``goes_on`` says so."""
     schedule = SETTINGS[DEFAULTS][1].epochs
-    until = time.monotonic() + 60 * minutes
-    more = True
+    more = goes_on()
     while more or ours.epochs < schedule:
         if more:
             theirs.train("part", batches=PART)
-            more = theirs.cpu < seconds and time.monotonic() < until
-            if theirs.epochs == int(theirs.epochs) or not more:
+            if theirs.epochs == int(theirs.epochs):
                 theirs.evaluate()
+                keep()
+                more = goes_on()
         if ours.epochs < schedule:
             ours.train("epoch")
             ours.evaluate()
@@ -150,6 +113,7 @@ def evaluations(theirs: Worker, ours: Worker, folder: Path) -> dict[str, Any]:
 
 def speed(data: Prepared, seconds: float, minutes: float) -> dict[str, Any]:
     """Epochs, quality over time and evaluation of both sides."""
+    until = time.monotonic() + 60 * minutes
     python = recbole_python()
     with (
         Worker(
@@ -161,7 +125,17 @@ def speed(data: Prepared, seconds: float, minutes: float) -> dict[str, Any]:
         check_same(data, described)
         other = Side(theirs)
         mine, shaped = (Side(ours, name=name) for name in (DEFAULTS, THEIR_SHAPE))
-        take_turns(other, mine, shaped, seconds, minutes)
+        patience = described["settings"]["stopping_step"]
+        same = ("users", "items", "targets", "valid", "test", "settings", "torch")
+        identity = {name: described[name] for name in same}
+        kept = Kept(CACHE / f"recbole-{data.name}.json", identity)
+        runs = kept.restore(other) + 1
+
+        def goes_on() -> bool:
+            left = other.cpu < seconds and time.monotonic() < until
+            return left and not has_stopped(other.curve, patience)
+
+        take_turns(other, mine, shaped, goes_on, lambda: kept.save(other, runs))
         ranked = evaluations(theirs, ours, CACHE)
     return {
         "dataset": data.name,
@@ -170,6 +144,8 @@ def speed(data: Prepared, seconds: float, minutes: float) -> dict[str, Any]:
         "python": platform.python_version(),
         "torch": described["torch"],
         "recbole_settings": described["settings"],
+        "recbole_runs": runs,
+        "recbole_stopped": has_stopped(other.curve, patience),
         "users": data.users,
         "items": data.items,
         "targets": data.targets,
@@ -207,11 +183,14 @@ def main() -> None:
     parser.add_argument(
         "--minutes", type=float, default=120.0, help="of wall time, after which RecBole is stopped"
     )
+    parser.add_argument("--fresh", action="store_true", help="train RecBole from the beginning")
     parser.add_argument("--part", choices=("speed", "memory", "both"), default="both")
     parser.add_argument("--scales", default="1,10,100")
     options = parser.parse_args()
     CACHE.mkdir(parents=True, exist_ok=True)
     data = prepare(options.dataset, CACHE)
+    if options.fresh:
+        (CACHE / f"recbole-{data.name}.json").unlink(missing_ok=True)
     if options.part != "memory":
         keep("speed", speed(data, options.recbole_seconds, options.minutes))
     if options.part != "speed":

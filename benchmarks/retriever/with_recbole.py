@@ -75,7 +75,7 @@ class RecBole:
                 for name in (
                     "hidden_size", "n_layers", "n_heads", "inner_size", "hidden_dropout_prob",
                     "attn_dropout_prob", "loss_type", "learning_rate", "train_batch_size",
-                    "eval_batch_size", "MAX_ITEM_LIST_LENGTH",
+                    "eval_batch_size", "MAX_ITEM_LIST_LENGTH", "stopping_step",
                 )
             },
             "torch": torch.__version__,
@@ -98,6 +98,30 @@ class RecBole:
         self.done += len(found)
         epochs = self.done / len(self.train)  # a whole number after a whole epoch
         return {"loss": loss / len(found), "epochs": epochs, "batches": len(found)}
+
+    def save(self, file: str) -> Reply:
+        """Write all that the next epoch follows from; only after a whole epoch."""
+        torch.save(
+            {
+                "done": self.done,
+                "model": self.model.state_dict(),
+                "optimizer": self.trainer.optimizer.state_dict(),
+                "drawn": torch.get_rng_state(),
+                "shuffled": self.train.generator.get_state(),
+            },
+            file,
+        )
+        return {}
+
+    def restore(self, file: str) -> Reply:
+        """Go on from what :meth:`save` wrote."""
+        found = torch.load(file, weights_only=True)
+        self.done, self.rest = found["done"], iter(())
+        self.model.load_state_dict(found["model"])
+        self.trainer.optimizer.load_state_dict(found["optimizer"])
+        torch.set_rng_state(found["drawn"])
+        self.train.generator.set_state(found["shuffled"])
+        return {}
 
     def evaluate(self, which: str) -> Reply:
         data = {"valid": self.valid, "test": self.test}[which]
@@ -137,6 +161,5 @@ class RecBole:
 
 if __name__ == "__main__":
     ours = RecBole(Path(sys.argv[1]), sys.argv[2])
-    serve(
-        {name: getattr(ours, name) for name in ("describe", "part", "evaluate", "scores", "rank")}
-    )
+    names = ("describe", "part", "save", "restore", "evaluate", "scores", "rank")
+    serve({name: getattr(ours, name) for name in names})
