@@ -17,8 +17,8 @@ def as_markdown(found: dict[str, Any]) -> str:
     parts = []
     if speed := found.get("speed"):
         parts += [_epochs(speed), _quality(speed), _evaluation(speed)]
-    if memory := found.get("memory"):
-        parts.append(_memory(memory))
+    if growth := found.get("growth"):
+        parts.append(_growth(growth))
     return "\n".join(parts)
 
 
@@ -29,7 +29,7 @@ def draw(found: dict[str, Any], file: Path) -> None:
     matplotlib.use("Agg")
     from matplotlib import pyplot
 
-    parts = [(found[name], panel) for name, panel in PANELS.items() if name in found]
+    parts = [(found[name], panel) for name, panel in PANELS if name in found]
     figure, grid = pyplot.subplots(
         1, len(parts), figsize=(5 * len(parts), 4), layout="constrained", squeeze=False
     )
@@ -60,7 +60,18 @@ def _memory_panel(axes: Any, found: list[dict[str, Any]]) -> None:
     axes.set(xlabel="training interactions", ylabel="MiB")
 
 
-PANELS: dict[str, Callable[[Any, Any], None]] = {"speed": _quality_panel, "memory": _memory_panel}
+def _seconds_panel(axes: Any, found: list[dict[str, Any]]) -> None:
+    rows = [m["interactions"] for m in found]
+    for key, label in (("epoch_cpu", "an epoch"), ("rank_cpu", "full ranking of all users")):
+        axes.loglog(rows, [m[key] for m in found], marker="o", label=label)
+    axes.set(xlabel="training interactions", ylabel="CPU seconds")
+
+
+PANELS: tuple[tuple[str, Callable[[Any, Any], None]], ...] = (
+    ("speed", _quality_panel),
+    ("growth", _memory_panel),
+    ("growth", _seconds_panel),
+)
 
 
 def _epochs(found: dict[str, Any]) -> str:
@@ -130,17 +141,17 @@ def _evaluation(found: dict[str, Any]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _memory(found: list[dict[str, Any]]) -> str:
+def _growth(found: list[dict[str, Any]]) -> str:
     lines = [
-        "Peak resident memory, ours.",
+        "An epoch and a full ranking of all users, ours; memory is the process's peak so far.",
         "",
-        "| users | interactions | batches staged | steps | users ranked | data MiB | trained MiB "
+        "| users | interactions | epoch, CPU s | ranking, CPU s | data MiB | trained MiB "
         "| peak MiB | users × items, MiB |",
-        "|---|---|---|---|---|---|---|---|---|",
+        "|---|---|---|---|---|---|---|---|",
     ]
     for m in found:
         cells = [
-            m["users"], m["interactions"], m["batches"], m["steps"], m["ranked"], m["data_mib"],
+            m["users"], m["interactions"], m["epoch_cpu"], m["rank_cpu"], m["data_mib"],
             m["trained_mib"], m["peak_mib"], m["table_of_scores_mib"],
         ]  # fmt: skip
         lines.append("| " + " | ".join(f"{cell:,.0f}" for cell in cells) + " |")

@@ -31,7 +31,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from benchmarks.retriever.memory import measure_alone
+from benchmarks.retriever.growth import measure_alone
 from benchmarks.retriever.ours import DEFAULTS, SETTINGS, THEIR_SHAPE
 from benchmarks.retriever.prepare import Prepared, prepare
 from benchmarks.retriever.quality import has_stopped, levels
@@ -184,18 +184,18 @@ def main() -> None:
         "--minutes", type=float, default=120.0, help="of wall time, after which RecBole is stopped"
     )
     parser.add_argument("--fresh", action="store_true", help="train RecBole from the beginning")
-    parser.add_argument("--part", choices=("speed", "memory", "both"), default="both")
+    parser.add_argument("--part", choices=("speed", "growth", "both"), default="both")
     parser.add_argument("--scales", default="1,10,100")
     options = parser.parse_args()
     CACHE.mkdir(parents=True, exist_ok=True)
     data = prepare(options.dataset, CACHE)
     if options.fresh:
         (CACHE / f"recbole-{data.name}.json").unlink(missing_ok=True)
-    if options.part != "memory":
+    if options.part != "growth":
         keep("speed", speed(data, options.recbole_seconds, options.minutes))
     if options.part != "speed":
         scales = [int(times) for times in options.scales.split(",")]
-        keep("memory", [measure_alone(ROOT, data.split, times) for times in scales])
+        keep("growth", [measure_alone(ROOT, data.split, times) for times in scales])
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import lru_cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -16,11 +17,14 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
 from kg.errors import ChangeSomethingError
+from personarec.compare.cells import cell_key
+from personarec.compare.kept_personas import kept
 from personarec.compare.rows import PERSONA, SHUFFLED, TRAINED
 from personarec.compare.world import World
 from personarec.personas.encoder import Encoder, Personas, TrainingData
 from personarec.personas.registry import make_encoder
 from personarec.retriever.evidence import EvidenceData, build_evidence
+from personarec.training.persona_versions import PERSONA_FORMAT
 
 if TYPE_CHECKING:
     from personarec.retriever.fusion import Evidence
@@ -130,7 +134,16 @@ class Fitted:
         encoder = make_encoder(name, dim=dim, seed=seed, **settings)
         if report and encoder.chooses:
             encoder = encoder.settled(self._personas(name, seed, False, dim))
-        return encoder.fit(data)
+        return kept(self._file(encoder, report), lambda: encoder.fit(data))
+
+    def _file(self, encoder: Encoder, report: bool) -> Path:
+        identity = {
+            "personas": PERSONA_FORMAT, "data": self.world.data_hash, "report": report,
+            "class": type(encoder).__name__,
+            "encoder": encoder.model_dump(mode="json", serialize_as_any=True),
+        }  # fmt: skip
+        name = f"{encoder.name.replace(':', '-')}.seed{encoder.seed}.{encoder.dim}"
+        return self.world.out / "personas" / f"{name}.{cell_key(identity)[:12]}.safetensors"
 
     def _embed_items(self, dim: int) -> Matrix:
         from personarec.text.items import item_text_vectors

@@ -75,6 +75,18 @@ class DensePersonas:
         """Length of a persona."""
         return int(self.items.shape[1])
 
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """All it is made of but ``chosen``, by name, to be kept in a file."""
+        found: dict[str, NDArray[Any]] = {"items": self.items, "center": self.center}
+        return found if self.inputs is None else {**found, "inputs": self.inputs}
+
+    @classmethod
+    def restore(
+        cls, arrays: Mapping[str, NDArray[Any]], chosen: Mapping[str, Any] | None = None
+    ) -> Self:
+        """From what :meth:`arrays` gave."""
+        return cls(arrays["items"], arrays["center"], arrays.get("inputs"), chosen or {})
+
     def personas(self, sessions: Sequences) -> Matrix:
         """Personas of sessions: float32, shape (len(sessions), size)."""
         source = self.items if self.inputs is None else self.inputs

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
 from kg.errors import ChangeSomethingError
+from personarec.personas.encoder import Matrix
 from personarec.personas.relational.rule import RecentPersonas
 
 if TYPE_CHECKING:
@@ -47,22 +46,13 @@ class PersonaScores:
 
     def arrays(self) -> Arrays:
         """What personas are scored against and made of, and the rule."""
-        own = self.personas
-        found: Arrays = {
-            "items": own.items, "weights": own.weights, "center": own.center,
-            "offset": np.array([own.offset]),
-        }  # fmt: skip
-        return found if own.inputs is None else {**found, "inputs": own.inputs}
+        return self.personas.arrays()
 
     @classmethod
     def restore(cls, arrays: Mapping[str, Any], config: PersonaScoresConfig) -> PersonaScores:
         """From ``arrays``."""
-        found = RecentPersonas(
-            arrays["items"], arrays["center"], arrays.get("inputs"),
-            weights=arrays["weights"], offset=bool(arrays["offset"][0]),
-        )  # fmt: skip
-        return cls(found, config)
+        return cls(RecentPersonas.restore(arrays), config)
 
-    def score(self, sessions: Sequences) -> NDArray[np.float32]:
+    def score(self, sessions: Sequences) -> Matrix:
         """float32, shape (b, n_items): h p."""
         return self.personas.score(sessions)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,6 +37,20 @@ class RecentPersonas(DensePersonas):
         zero = np.zeros(items.shape[1], np.float32)
         rule = cls(items, zero, inputs, weights=weights, offset=offset)
         return replace(rule, center=mean_persona(rule, sequences))
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """See :class:`DensePersonas`."""
+        return {**super().arrays(), "weights": self.weights, "offset": np.array([self.offset])}
+
+    @classmethod
+    def restore(
+        cls, arrays: Mapping[str, NDArray[Any]], chosen: Mapping[str, Any] | None = None
+    ) -> Self:
+        """See :class:`DensePersonas`."""
+        return cls(
+            arrays["items"], arrays["center"], arrays.get("inputs"), chosen or {},
+            weights=arrays["weights"], offset=bool(arrays["offset"][0]),
+        )  # fmt: skip
 
     def personas(self, sessions: Sequences) -> Matrix:
         """See :class:`DensePersonas`."""
