@@ -61,9 +61,13 @@ def cell_folder(out: Path, row: str, seed: int, key: str) -> Path:
     return out / "cells" / f"{name}.seed{seed}.{key[:12]}"
 
 
-def is_there(folder: Path) -> bool:
-    """Whether a cell is there; a folder is renamed into place with everything in it."""
-    return (folder / _METRICS).is_file()
+def is_there(folder: Path, *, model: bool = False) -> bool:
+    """Whether a cell is there, with its model if others build on it.
+
+    A folder is renamed into place with everything in it; but an earlier version may have made it
+    when no row built on this one.
+    """
+    return (folder / _METRICS).is_file() and (not model or (folder / _TENSORS).is_file())
 
 
 def write_cell(
@@ -104,7 +108,7 @@ def write_cell(
             ("config.json", config), ("environment.json", environment), (_METRICS, metrics),
         ):  # fmt: skip
             write_json(partial / name, content)
-        if is_there(folder):  # another run was faster
+        if is_there(folder, model=bool(result.tensors)):  # another run was faster
             return
         remove(folder)
         partial.replace(folder)

@@ -182,8 +182,10 @@ def network_inputs(
     elif persona is not None:
         sessions = fitted.world.fit(report=report)
         found["personas"] = given_personas(persona, fitted, seed, size, sessions, report=report)
-    if row.items == "description":
+    if row.items != "random":
         texts = fitted.item_texts(config.embedding_size)
+        if row.items != "description":
+            texts = texts[np.random.default_rng(seed).permutation(len(texts))]
         found["initial_items"] = _wide(texts, config.embedding_size)
     return found
 

@@ -15,6 +15,7 @@ from kg.errors import ChangeSomethingError, did_you_mean
 Kind = Literal["evidence", "network", "late", "rerank", "learned"]
 Fusion = Literal["token", "rows", "add", "norms"]
 Source = Literal["given", "prefix"]
+Items = Literal["random", "description", "shuffled description"]
 
 SASREC = "sasrec"
 """The sequence model without a persona: the base of every late fusion."""
@@ -74,7 +75,7 @@ class Row:
         persona: how a persona enters the network.
         base: row whose trained model this one builds on.
         candidates: of a reranked row, how many are reordered.
-        items: what the item table starts from: chance, or the items' texts.
+        items: what the item table starts from: chance, the items' texts, or each another item's.
         by_length: whether weights of a late fusion depend on how many items are shown.
     """
 
@@ -87,7 +88,7 @@ class Row:
     persona: NetworkPersona | None = None
     base: str | None = None
     candidates: int = 0
-    items: Literal["random", "description"] = "random"
+    items: Items = "random"
     by_length: bool = False
 
     @property
@@ -143,6 +144,8 @@ class Row:
         """Whether what it adds is meant to say nothing."""
         if self.reorders:
             return ROWS[str(self.base)].is_control
+        if self.items == "shuffled description" or (self.base and ROWS[self.base].is_control):
+            return True
         encoder = self.persona.encoder if self.persona else ""
         names = [n.removeprefix(PERSONA) for n in self.evidence]
         blank = ("shuffled", "constant", "random")
@@ -166,8 +169,9 @@ class Row:
             parts.append(
                 f"{self.persona.encoder} persona of {source}, {_WAYS[self.persona.fusion]}"
             )
-        if self.items == "description":
-            parts.append("items start from their texts")
+        if self.items != "random":
+            whose = "their" if self.items == "description" else "other items'"
+            parts.append(f"items start from {whose} texts")
         if self.candidates:
             by = SASREC if self.kind == "rerank" else "what validation items taught"
             parts.append(f"first {self.candidates} reordered by {by}")
@@ -185,8 +189,8 @@ def _network(
     return Row(name, what, NETWORKS, "network", against, persona=persona)
 
 
-def _late(name: str, what: str, evidence: Sequence[str], *against: str) -> Row:
-    return Row(name, what, LATE, "late", against, evidence=tuple(evidence), base=SASREC)
+def _late(name: str, what: str, evidence: Sequence[str], *against: str, base: str = SASREC) -> Row:
+    return Row(name, what, LATE, "late", against, evidence=tuple(evidence), base=base)
 
 
 def _reranked(base: str, n: int, group: str = RERANKED) -> Row:
@@ -204,7 +208,7 @@ def _learned(base: str, *against: str) -> Row:
     )  # fmt: skip
 
 
-def _paper(user: str, items: Literal["random", "description"], *against: str) -> Row:
+def _paper(user: str, items: Items, *against: str) -> Row:
     """A cell of the paper's table: trained user rows as tokens, and what the items start from."""
     encoder = {"random": "random", "text": "keywords", "kg+text": TRAINED}.get(user)
     persona = NetworkPersona("rows", "given", encoder) if encoder else None
@@ -214,7 +218,11 @@ def _paper(user: str, items: Literal["random", "description"], *against: str) ->
         "text": "user tokens that start from the keywords of the user's items",
         "kg+text": "user tokens that start from the graph's personas",
     }
-    what = f"{words[user]}; items that start {'at random' if items == 'random' else 'from texts'}"
+    starts = {
+        "random": "at random", "description": "from texts",
+        "shuffled description": "from other items' texts",
+    }  # fmt: skip
+    what = f"{words[user]}; items that start {starts[items]}"
     return Row(f"{user} x {items}", what, PAPER, "network", against, persona=persona, items=items)
 
 
@@ -408,6 +416,21 @@ _ROWS: tuple[Row, ...] = (
         (*_WHOLE, PERSONA + f"shuffled:{TRAINED}"),
         "everything",
     ),
+    _late(
+        "everything from texts",
+        "all evidence beside a sequence model whose items start from their texts",
+        _WHOLE,
+        "everything from shuffled texts",
+        "everything",
+        base="none x description",
+    ),
+    _late(
+        "everything from shuffled texts",
+        "the same, each item with another item's text",
+        _WHOLE,
+        "everything",
+        base="none x shuffled description",
+    ),
     _reranked("everything", 10),
     _reranked("everything", 100),
     _learned("everything without facts"),
@@ -415,8 +438,11 @@ _ROWS: tuple[Row, ...] = (
     _learned("everything with shuffled facts", "everything without facts"),
     _learned("everything+persona", "everything+shuffled persona", "everything"),
     _learned("everything+shuffled persona", "everything"),
+    _learned("everything from texts", "everything from shuffled texts", "everything"),
+    _learned("everything from shuffled texts", "everything"),
     # -- the paper's table; none x random is sasrec
-    _paper("none", "description", SASREC),
+    _paper("none", "description", "none x shuffled description", SASREC),
+    _paper("none", "shuffled description", SASREC),
     _paper("random", "random", SASREC),
     _paper("random", "description", "none x description"),
     _paper("text", "random", "random x random", SASREC),
@@ -431,6 +457,11 @@ _ROWS: tuple[Row, ...] = (
 
 ROWS: dict[str, Row] = {row.name: row for row in _ROWS}
 """All rows by name, in the order of the table."""
+
+
+def keeps_model(row: Row) -> bool:
+    """Whether other rows build on this one's trained model."""
+    return row.kind == "network" and any(row.name == other.base for other in ROWS.values())
 
 
 def chosen_rows(names: Sequence[str]) -> list[Row]:

@@ -24,7 +24,15 @@ from personarec.compare.cells import (
 from personarec.compare.checks import Check, run_checks
 from personarec.compare.config import CompareConfig
 from personarec.compare.fitted import Fitted
-from personarec.compare.rows import PERSONA, ROWS, SASREC, TRAINED, Row, chosen_rows
+from personarec.compare.rows import (
+    PERSONA,
+    ROWS,
+    SASREC,
+    TRAINED,
+    Row,
+    chosen_rows,
+    keeps_model,
+)
 from personarec.compare.settings import Settings
 from personarec.compare.tuning import settings_of, tunable, tune_row
 from personarec.compare.work import RERANK, STEPS, make_cell
@@ -204,7 +212,10 @@ def _all_cells(
             ]
             wanted += cells[row.name]
         # By seed, so that what a process has fitted for one row serves the next.
-        missing = sorted((c for c in wanted if not is_there(c.folder)), key=lambda c: c.seed)
+        missing = sorted(
+            (c for c in wanted if not is_there(c.folder, model=keeps_model(ROWS[c.row]))),
+            key=lambda c: c.seed,
+        )
         done += len(wanted) - len(missing)
         if wanted and not missing:
             say(f"{done} of {total} cells: were there")
@@ -282,7 +293,7 @@ def _identity(row: Row, config: CompareConfig) -> dict[str, Any]:
         found["encoder"] = config.encoder
     if encoders:
         found["personas"] = PERSONA_FORMAT
-    if row.items == "description" or "keywords" in encoders:
+    if row.items != "random" or "keywords" in encoders:
         found["embedder"] = config.embedder
     if "keywords" in encoders and config.llm_model:
         found["keywords by"] = config.llm_model

@@ -114,7 +114,7 @@ def _tune_network(
     shape = network_config(row, config.sasrec)
     given = network_inputs(row, fitted, 0, shape, report=False)
     # Vectors that are as wide as the network hold its width.
-    fixed = row.items == "description" or (row.persona is not None and row.persona.fusion == "rows")
+    fixed = row.items != "random" or (row.persona is not None and row.persona.fusion == "rows")
     space = SearchSpace(embedding_size=(shape.embedding_size,)) if fixed else SearchSpace()
     found = tune(
         world.data.split, space, config.trials, folder, config=shape, options=config.options,

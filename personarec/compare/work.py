@@ -16,7 +16,7 @@ from personarec.compare.cells import CellResult, read_metrics, read_tensors
 from personarec.compare.checks import met_once
 from personarec.compare.fitted import Fitted
 from personarec.compare.networks import Networks, network_config, network_scorer, train_network
-from personarec.compare.rows import FEW, ROWS, SASREC, Row
+from personarec.compare.rows import FEW, ROWS, SASREC, Row, keeps_model
 from personarec.compare.settings import Settings
 from personarec.evaluation.metrics import Scorer, rank_all
 from personarec.rerank.candidates import Candidates, gather
@@ -120,7 +120,7 @@ class _Maker:
                 "epochs": trained.best_epoch,
                 "shape": network_config(self.row, self.settings.sasrec).model_dump(),
             },
-            tensors=networks.tensors() if _built_upon(self.row) else {},
+            tensors=networks.tensors() if keeps_model(self.row) else {},
         )  # fmt: skip
 
     def _late(self) -> CellResult:
@@ -264,8 +264,3 @@ def _evidence_scorer(evidence: Evidence, sessions: Sequences) -> Scorer:
         return evidence.score(sessions.take(places))
 
     return score
-
-
-def _built_upon(row: Row) -> bool:
-    """Whether another row builds on this one's model."""
-    return row.name == SASREC or any(row.name == other.base for other in ROWS.values())

@@ -19,7 +19,10 @@ from personarec.compare import run as run_module
 from personarec.compare.cells import cell_folder
 from personarec.compare.checks import run_checks
 from personarec.compare.document import results_document
+from personarec.compare.fitted import Fitted
+from personarec.compare.networks import network_inputs
 from personarec.compare.report import write_report
+from personarec.compare.rows import ROWS as ROWS_BY_NAME
 from personarec.compare.run import compare_world
 from personarec.compare.tuning import tune_row, tuning_folder
 from personarec.compare.world import without_later_purchases
@@ -71,6 +74,32 @@ def test_a_killed_comparison_goes_on_with_what_is_missing(
     more = compare_world(small_world(world.out, rows=ROWS, seeds=3), quiet)
     assert more.made == 4
     assert {name: times(world.out)[name] for name in after} == after
+
+
+def test_a_cell_of_before_others_built_on_it_is_made_with_its_model(tmp_path: Path) -> None:
+    world = small_world(tmp_path / "out", rows=("none x description",), seeds=1)
+    cell = compare_world(world, quiet).cells["none x description"][0]
+    before = times(world.out)
+    (cell.folder / "models.safetensors").unlink()
+    assert compare_world(world, quiet).made == 1
+    assert (cell.folder / "models.safetensors").exists()
+    assert times(world.out).keys() == before.keys()
+
+
+def test_items_of_the_control_start_from_other_items_texts(tmp_path: Path) -> None:
+    world = small_world(tmp_path, rows=("none x description",))
+    fitted, config = Fitted(world), world.config.sasrec
+    own, other, again = (
+        network_inputs(ROWS_BY_NAME[name], fitted, seed, config, report=False)["initial_items"]
+        for name, seed in (
+            ("none x description", 0), ("none x shuffled description", 0),
+            ("none x shuffled description", 1),
+        )
+    )  # fmt: skip
+    for shuffled in (other, again):
+        assert {row.tobytes() for row in shuffled} == {row.tobytes() for row in own}
+        assert (shuffled != own).any(axis=1).mean() > 0.5
+    assert not np.array_equal(other, again)
 
 
 def test_a_cell_that_cannot_be_written_whole_is_not_there(
@@ -127,7 +156,8 @@ def test_report_of_every_kind_of_row(
         "token constant", "prefix norms shuffled", "everything reranked 10",
         "everything learned rerank", "everything with shuffled facts learned rerank",
         "everything+persona learned rerank",
-        "none x description", "random x random",
+        "none x description", "random x random", "everything from texts learned rerank",
+        "everything from shuffled texts",
     )  # fmt: skip
     world = small_world(tmp_path, rows=rows, seeds=1, split=split, encoder="svd")
     done = compare_world(world, quiet)
