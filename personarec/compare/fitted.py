@@ -132,8 +132,8 @@ class Fitted:
                 "llm_url": config.llm_url, "llm_model": config.llm_model, "cache": self.world.texts,
             }  # fmt: skip
         encoder = make_encoder(name, dim=dim, seed=seed, **settings)
-        if report and encoder.chooses:
-            encoder = encoder.settled(self._personas(name, seed, False, dim))
+        if report:
+            encoder = encoder.to_refit(lambda: self._personas(name, seed, False, dim))
         return kept(self._file(encoder, report), lambda: encoder.fit(data))
 
     def _file(self, encoder: Encoder, report: bool) -> Path:

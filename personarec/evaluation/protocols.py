@@ -189,12 +189,14 @@ def _user_disjoint(interactions: Interactions) -> Protocol:
     asked[order[apart : 2 * apart]] = True
     trained = _until(whole, np.repeat(~unseen, whole.lengths))
     prefixes = ", ".join(map(str, PREFIX_LENGTHS))
-    train, valid = _without_rest(trained, asked, rng)
-    validation = (
-        f"as many others validate, each after one of {prefixes} items, and no more of them is "
-        "fitted until settings are chosen"
-    )
-    if np.count_nonzero(valid >= 0) < VALIDATORS:
+    asked &= trained.lengths > 1
+    if np.count_nonzero(asked) >= VALIDATORS:
+        train, valid = _without_rest(trained, asked, rng)
+        validation = (
+            f"as many others validate, each after one of {prefixes} items, and no more of them is "
+            "fitted until settings are chosen"
+        )
+    else:
         train, valid = _without_last(trained)
         validation = "the others' last items validate"
     queries: list[tuple[NDArray[np.int64], int]] = [
@@ -217,12 +219,11 @@ def _without_rest(
 ) -> tuple[Sequences, NDArray[np.int32]]:
     """The sequences with those of ``asked`` cut to a length that is drawn, and what came next.
 
-    int32, shape (n_users,), −1 for who is not asked, or has nothing to be asked for. What is shown
-    of them is fitted too, as with any session that was there when a model was made.
+    int32, shape (n_users,), −1 for who is not asked; all of ``asked`` have two items or more. What
+    is shown of them is fitted too, as with any session that was there when a model was made.
     """
     possible = np.searchsorted(PREFIX_LENGTHS, sequences.lengths)
     drawn = np.floor(rng.random(len(sequences)) * possible).astype(np.int64)
-    asked = asked & (possible > 0)
     shown = np.where(asked, np.take(PREFIX_LENGTHS, drawn), sequences.lengths)
     held_out = np.full(len(sequences), -1, np.int32)
     held_out[asked] = sequences.items[(sequences.indptr[:-1] + shown)[asked]]

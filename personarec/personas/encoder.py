@@ -9,7 +9,7 @@ visible items alone: neither on what comes after them nor on the other rows.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self
 
@@ -125,6 +125,10 @@ class Encoder(BaseModel, ABC):
         """The same with what validation items chose for ``fitted``: to fit again, to them too."""
         chosen = fitted.chosen if isinstance(fitted, DensePersonas) else {}
         return self.model_copy(update=dict(chosen))
+
+    def to_refit(self, fitted: Callable[[], Personas]) -> Self:
+        """What to fit to validation items too; ``fitted``, without them, is asked if it matters."""
+        return self.settled(fitted()) if self.chooses else self
 
     @abstractmethod
     def fit(self, data: TrainingData) -> Personas:

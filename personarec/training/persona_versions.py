@@ -99,9 +99,7 @@ class FittedPersonas:
         """
         if not self.config.refit:
             return self.choosing
-        chooses = self.encoder.chooses
-        settled = self.encoder.settled(self.choosing) if chooses else self.encoder
-        return self._fit(settled, refit=True)
+        return self._fit(self.encoder.to_refit(lambda: self.choosing), refit=True)
 
     def _fit(self, encoder: Encoder, *, refit: bool) -> Personas:
         visible = TrainingData.of(self.data, refit=refit)
