@@ -149,12 +149,7 @@ class Fitted:
         from personarec.text.items import item_text_vectors
 
         data = TrainingData.of(self.world.data)
-        found = item_text_vectors(data, self.world.config.embedder, dim, cache=self.world.texts)
-        if not found.any():
-            raise ChangeSomethingError(
-                "no text vectors: no item has a title, a description or facts to make one of"
-            )
-        return found
+        return item_text_vectors(data, self.world.config.embedder, dim, cache=self.world.texts)
 
     def _evidence_data(self, report: bool) -> EvidenceData:
         return EvidenceData.of(self.world.data, self.world.fit(report=report))

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from kg.errors import ChangeSomethingError
 from personarec.personas.encoder import TrainingData
 from personarec.personas.facts import FactModel
 from personarec.text.compose import ItemTexts, entity_text, plain, readable, relation_text
@@ -79,6 +80,9 @@ def item_text_vectors(
     Returns:
         float32, shape (n_items, dim), rows of unit length, or zero for an item without words; the
         last columns are zero where the texts have fewer dimensions.
+
+    Raises:
+        ChangeSomethingError: no item has words.
     """
     texts = described(data)
     made = make_embedder(
@@ -87,6 +91,10 @@ def item_text_vectors(
     )  # fmt: skip
     vectors = made.embed(texts)
     narrow = Narrowing.fitted(vectors, dim, how)(vectors)
+    if not narrow.any():  # after it: a model gives the empty text a vector too
+        raise ChangeSomethingError(
+            "no text vectors: no item has a title, a description or facts to make one of"
+        )
     return np.pad(narrow, ((0, 0), (0, dim - narrow.shape[1])))
 
 
