@@ -621,9 +621,6 @@ def texts(dataset: str | None, graph: str | None, home: Path, as_json: bool, **w
 @click.option("--epochs", type=click.IntRange(1), help="Most epochs.")
 @click.option("--tuned", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE",
               help="Settings of the network that personarec tune found.")  # fmt: skip
-@click.option("--item-texts", metavar="EMBEDDER",
-              help="Let the network's items start from their texts: auto, tfidf, minilm or a model "
-              "of sentence-transformers.")  # fmt: skip
 @click.option("--rerank/--no-rerank", default=True, show_default=True,
               help="Learn a rerank, and keep it where validation is clearly better.")  # fmt: skip
 @click.option("--threads", type=click.IntRange(1), help="Threads of torch in one process.")
@@ -637,7 +634,7 @@ def train(
     dataset: str, data: Path | None, refit: bool, seeds: int, rows: str | None, epochs: int | None,
     threads: int | None, workers: int | None, force: bool, encoder: str | None, dim: int | None,
     settings: tuple[str, ...], prototypes: int | None, texts: bool, tuned: Path | None,
-    item_texts: str | None, rerank: bool, nproc: int, graph: str | None, home: Path, as_json: bool,
+    rerank: bool, nproc: int, graph: str | None, home: Path, as_json: bool,
 ) -> None:  # fmt: skip
     """Graph, personas, write-back, retriever and its table with controls, for one data set."""
     from personarec import console
@@ -648,9 +645,7 @@ def train(
         raise click.UsageError(
             "--nproc trains one model in several processes, --workers several models; give one"
         )
-    config = train_config(
-        dataset, refit, seeds, rows, epochs, threads, tuned, rerank, nproc, item_texts
-    )
+    config = train_config(dataset, refit, seeds, rows, epochs, threads, tuned, rerank, nproc)
     config = with_encoder(config, encoder, dim, settings, prototypes, texts)
     with _open(graph, home) as store:
         outcome = train_whole_way(

@@ -28,7 +28,6 @@ def train_config(
     tuned: Path | None = None,
     rerank: bool = True,
     processes: int = 1,
-    item_texts: str | None = None,
 ) -> TrainConfig:
     """The settings that the options name, of the network those tuned for the data set.
 
@@ -36,7 +35,6 @@ def train_config(
     holds no settings.
     """
     from personarec.retriever.settings import settings_for
-    from personarec.text.embedders import chosen as installed
     from personarec.training.config import RERANKED, ROWS, TrainConfig
 
     chosen = tuple(r.strip() for r in rows.split(",")) if rows else ROWS
@@ -52,7 +50,6 @@ def train_config(
         rows=chosen,  # type: ignore[arg-type]
         rerank=rerank,
         processes=processes,
-        item_texts=item_texts and installed(item_texts),
         sasrec=network.sasrec,
         options=network.options.model_copy(update=changes),
     )

@@ -54,9 +54,6 @@ class TrainConfig(BaseModel):
     rerank: bool = True
     """A net puts the first of the kept retriever in another order, where validation items that it
     was not taught by say that this is better."""
-    item_texts: str | None = None
-    """Embedder of the items' texts, from whose vectors the sequence model's item table starts:
-    ``tfidf``, ``minilm`` or a sentence-transformers model; none: it starts by chance."""
     sasrec: SasRecConfig = SasRecConfig()
     options: TrainingOptions = TrainingOptions()
     processes: int = Field(default=1, ge=1)

@@ -18,7 +18,6 @@ from kg.partial import write_json, written_whole
 from kg.store import GraphStore
 from kg.views import read_transitions
 from kg.views.transitions import write_transitions
-from personarec.personas.encoder import TrainingData
 from personarec.retriever.popularity import item_counts
 from personarec.retriever.recommender import Retriever
 from personarec.retriever.transitions import transition_counts
@@ -34,7 +33,6 @@ from personarec.training.table import (
     Inputs,
     JobResult,
     Phase,
-    Vectors,
     check_phase,
     job_names,
     make_phase,
@@ -131,8 +129,7 @@ def train_data_set(
         folder / "environment.json",
         environment(store.engine) | {"dataHash": data.content_hash(), "personaModel": model.id},
     )
-    start = _initial_items(data, config, home / "texts", progress, say)
-    jobs = run_jobs(Inputs(data, choose, report, config, start), workers, say)
+    jobs = run_jobs(Inputs(data, choose, report, config), workers, say)
     bases = [jobs[seed, BASE] for seed in config.seeds]
     rerank = rerank_document(config.seeds, [base.rerank for base in bases])
     say(rerank["why"])
@@ -143,25 +140,6 @@ def train_data_set(
     write_json(finished, metrics)
     _point_to(home, dataset, folder)
     return Run(folder, metrics, True)
-
-
-def _initial_items(
-    data: GraphData,
-    config: TrainConfig,
-    cache: Path,
-    progress: Progress,
-    say: Callable[[str], None],
-) -> Vectors | None:
-    """What the item tables start from; raises ChangeSomethingError where items have no words."""
-    if config.item_texts is None:
-        return None
-    from personarec.text.items import item_text_vectors
-
-    say(f"texts of the items, by {config.item_texts}")
-    return item_text_vectors(
-        TrainingData.of(data), config.item_texts, config.sasrec.embedding_size, cache=cache,
-        progress=progress,
-    )  # fmt: skip
 
 
 def table_rows(jobs: Mapping[Job, JobResult], config: TrainConfig, why: str) -> Results:

@@ -71,22 +71,14 @@ class Phase:
 
 @dataclass(frozen=True)
 class Inputs:
-    """All that training needs.
-
-    Attributes:
-        data: the data set.
-        choose: settings (epochs, weights) are chosen with it.
-        report: ranks are of test items with it; the same phase unless the training refits.
-        config: what to do.
-        initial_items: float32, shape (n_items, embedding_size), where the item tables of all models
-            start; none: by chance.
+    """All that training needs; settings (epochs, weights) are chosen with ``choose``, ranks are of
+    test items with ``report``, which is the same phase unless the training refits.
     """
 
     data: GraphData
     choose: Phase
     report: Phase
     config: TrainConfig
-    initial_items: Vectors | None = None
 
 
 @dataclass(frozen=True)
@@ -239,7 +231,6 @@ class _Job:
                 options,
                 personas=choosing,
                 refit_personas=reporting,
-                initial_items=self.inputs.initial_items,
                 on_epoch=said,
             )
             return fit_together(both, processes)
@@ -250,7 +241,6 @@ class _Job:
             options,
             valid=self.data.split.valid,
             personas=choosing,
-            initial_items=self.inputs.initial_items,
             on_epoch=said,
         )
         once = fit_together(one, processes)
