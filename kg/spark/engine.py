@@ -23,7 +23,7 @@ from kg.ingest.staging import stage
 from kg.loaders import loader
 from kg.loaders.records import Interaction, Rejected
 from kg.loaders.source_file import SourceFile
-from kg.spark.session import spark_session, translated_errors
+from kg.spark.session import spark_session, translated_errors, waited_for
 from kg.spark.splits import SPLIT_BYTES, Shift, Split, part_of, shifts, splits_of
 
 if TYPE_CHECKING:
@@ -86,9 +86,8 @@ class SparkEngine:
         splits = splits_of(data_set.sources, self._split_bytes)
         progress("reading with Spark", 0, len(splits))
         job = self._spark.sparkContext.parallelize(splits, len(splits))
-        found = sorted(
-            job.map(partial(read_split, folder=str(folder))).collect(), key=lambda part: part.number
-        )
+        read = job.map(partial(read_split, folder=str(folder)))
+        found = sorted(waited_for(read.collect), key=lambda part: part.number)
         progress("reading with Spark", len(splits), len(splits))
         if errors := [part.error for part in found if part.error]:
             raise ChangeSomethingError(errors[0])

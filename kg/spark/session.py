@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import sys
@@ -54,21 +55,42 @@ def spark_session() -> Iterator[SparkSession]:
         for name, value in _LOCAL.items():
             builder = builder.config(name, value)
     handler = signal.getsignal(signal.SIGINT)
+    with _no_stack_of_a_signal():
+        try:
+            spark = builder.getOrCreate()
+        except PySparkException as error:
+            raise ChangeSomethingError(
+                f"Spark did not start: {one_line(error)}; it needs Java 17 or later (JAVA_HOME)"
+            ) from None
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGINT, handler)  # Spark has put one of its own there
+        try:
+            yield spark
+        except KeyboardInterrupt:
+            # Or it prints a stack for each task that is cut off.
+            spark.sparkContext.setLogLevel("OFF")
+            raise
+        finally:
+            spark.stop()
+
+
+@contextmanager
+def _no_stack_of_a_signal() -> Iterator[None]:
+    """Where a signal meets a call, py4j raises it, and logs a stack by the root's logger too."""
+
+    def other(record: logging.LogRecord) -> bool:
+        # "KeyboardInterrupt …" of the call itself, "Exception …" of those that end with the session
+        return not record.getMessage().endswith("while sending command.")
+
+    root, own = logging.getLogger(), logging.getLogger("py4j")
+    level = own.level
+    root.addFilter(other)
+    own.setLevel(logging.CRITICAL + 1)
     try:
-        spark = builder.getOrCreate()
-    except PySparkException as error:
-        raise ChangeSomethingError(
-            f"Spark did not start: {one_line(error)}; it needs Java 17 or later (JAVA_HOME)"
-        ) from None
-    if threading.current_thread() is threading.main_thread():
-        signal.signal(signal.SIGINT, handler)  # Spark has put one of its own there
-    try:
-        yield spark
-    except KeyboardInterrupt:
-        spark.sparkContext.setLogLevel("OFF")  # or it prints a stack for each task that is cut off
-        raise
+        yield
     finally:
-        spark.stop()
+        root.removeFilter(other)
+        own.setLevel(level)
 
 
 def waited_for(job: Callable[[], T]) -> T:

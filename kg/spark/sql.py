@@ -19,6 +19,7 @@ import sqlglot
 from sqlglot import exp
 
 from kg.errors import PersonarecError
+from kg.spark.session import waited_for
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -86,7 +87,7 @@ class SparkSql:
         if parameters and not isinstance(tree, exp.Insert):
             tree = _filled(tree, parameters)
         if isinstance(tree, exp.Query):
-            return Rows(map(tuple, self._query(tree).toLocalIterator()))
+            return Rows(map(tuple, waited_for(self._query(tree).toLocalIterator)))
         if isinstance(tree, exp.Copy):
             return Rows(iter([(self._copy(tree),)]))
         work: dict[type, Callable[..., None]] = {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import pickle
 import random
@@ -30,6 +31,7 @@ from kg.ingest import DataSetSources, IngestResult, Source, dump, dump_hash, ing
 from kg.ingest.stage import Stage
 from kg.ingest.staging import stage
 from kg.spark import SparkWriter, ingest_with_spark, stage_with_spark, writing
+from kg.spark.session import _no_stack_of_a_signal
 from kg.store import GraphStore, Statement, connect, statement
 
 # Each of the hundred statements is a job of its own; that takes a minute for any data this small.
@@ -442,6 +444,45 @@ def test_stopped_and_run_again_it_ends_right(
         whole = ingest(here, data, tmp_path / "here", quiet)
         assert list(dump(store)) == list(dump(here))
     assert result["created"] + result["changed"] + result["unchanged"] == rows_of(whole)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seconds", [0.0, 1.0, 2.5, 4.0])
+def test_a_signal_while_it_stages_leaves_one_line(tmp_path: Path, seconds: float) -> None:
+    write_small(tmp_path / "data", "data", users=2000, items=300)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "cli", "kg", "ingest", "--dataset", str(tmp_path / "data"),
+         "--home", str(tmp_path / "home"), "--engine", "spark"],
+        cwd=ROOT, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True,
+    )  # fmt: skip
+    assert process.stderr is not None
+    before = ""
+    while "Setting Spark log level" not in before:  # Spark is up
+        line = process.stderr.readline()
+        assert line, before
+        before += line
+    time.sleep(seconds)
+    os.kill(process.pid, signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode in (128 + signal.SIGINT, 0), err
+    if process.returncode:
+        assert err.splitlines()[-1].startswith("personarec: stopped")
+    assert "Traceback" not in err
+    assert "\tat " not in err, "a stack of Java"
+
+
+def test_a_signal_within_a_call_of_py4j_is_not_logged(caplog: pytest.LogCaptureFixture) -> None:
+    root, own = logging.getLogger(), logging.getLogger("py4j.clientserver")
+    with _no_stack_of_a_signal():
+        root.error("KeyboardInterrupt while sending command.")
+        root.error("Exception while sending command.")
+        own.error("Exception occurred while shutting down connection")
+        root.error("anything else")
+    own.error("after it")
+    root.error("KeyboardInterrupt while sending command.")
+    assert [record.getMessage() for record in caplog.records] == [
+        "anything else", "after it", "KeyboardInterrupt while sending command.",
+    ]  # fmt: skip
 
 
 @on_server
