@@ -111,8 +111,14 @@ def choose(rows: Sequence[Row], validation: dict[str, float]) -> Chosen:
         return max(names, key=lambda n: validation[n], default=None)
 
     # Rows are compared with their like: not every retriever has one that is reordered, or weighed
-    # by length, which validation flatters the more the fewer users each weight was found on.
-    free = [r for r in rows if not (r.reorders or r.by_length or r.is_control) and r.group != PAPER]
+    # by length, which validation flatters the more the fewer users each weight was found on. One
+    # that starts from texts answers to other texts, with all the facts, and says nothing of these.
+    free = [
+        r
+        for r in rows
+        if not (r.reorders or r.by_length or r.is_control or r.starts_from_texts)
+        and r.group != PAPER
+    ]
     plain = [r.name for r in free if not r.uses_facts and not r.uses_persona]
     facts = [r.name for r in free if r.uses_facts and not r.uses_persona]
     return Chosen(

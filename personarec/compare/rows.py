@@ -99,6 +99,11 @@ class Row:
         return any("facts" in name for name in self.evidence)
 
     @property
+    def starts_from_texts(self) -> bool:
+        """Whether its network's items start from texts, which tell facts of their own."""
+        return self.items != "random" or bool(self.base and ROWS[self.base].starts_from_texts)
+
+    @property
     def reorders(self) -> bool:
         """Whether it is its base with the first candidates in another order."""
         return self.kind in ("rerank", "learned")

@@ -97,6 +97,7 @@ def test_choice_by_validation_leaves_controls_and_reranked_rows_out() -> None:
         "everything reranked 10": 0.9, "everything learned rerank": 0.9,
         "everything+persona": 0.25, "token random": 0.9, "everything+shuffled persona": 0.9,
         "kg+text x random": 0.9, "everything from shuffled texts": 0.9,
+        "everything from texts": 0.9,
         "everything from texts learned rerank": 0.9,
     }  # fmt: skip
     validation["everything by length"] = 1.0  # flattered by validation, and left out
