@@ -98,8 +98,8 @@ def _quality(found: dict[str, Any]) -> str:
     ended = "its own rule ended it" if found["recbole_stopped"] else "it would have gone on"
     lines = [
         f"CPU seconds to a validation NDCG@10, evaluations included. RecBole trained for "
-        f"{last['cpu']:.0f} CPU s and {last['epochs']:.0f} epochs in {found['recbole_runs']} runs; "
-        f"{ended}. Its best is {best['ndcg']:.4f}, after {best['epochs']:.0f} epochs: above that, "
+        f"{last['cpu']:.0f} CPU s and {last['epochs']:.2f} epochs in {found['recbole_runs']} runs; "
+        f"{ended}. Its best is {best['ndcg']:.4f}, after {best['epochs']:.2f} epochs: above that, "
         "its seconds are not known and ≥ is what it had spent.",
         "",
         "| NDCG@10 | ours | RecBole | ratio |",

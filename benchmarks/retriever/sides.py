@@ -10,6 +10,7 @@ from typing import Any
 
 from benchmarks.retriever.quality import Point
 from benchmarks.retriever.worker import Reply, Worker
+from kg.partial import write_json
 
 
 class Side:
@@ -92,9 +93,7 @@ class Kept:
         found = {
             "identity": self.identity, "model": model.name, "runs": runs, "side": side.as_dict(),
         }  # fmt: skip
-        partial = self.file.with_suffix(".new")
-        partial.write_text(json.dumps(found), "utf-8")
-        partial.replace(self.file)
+        write_json(self.file, found)
         for old in self.file.parent.glob(f"{self.file.stem}.*.pt"):
             if old != model:
                 old.unlink()

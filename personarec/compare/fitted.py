@@ -74,7 +74,7 @@ class Fitted:
         facts = self.world.data.facts
         if not name.startswith(SHUFFLED):
             return facts
-        return csr_array(facts[np.random.default_rng(seed).permutation(facts.shape[0])])
+        return csr_array(facts[other_items(facts.shape[0], seed)])
 
     def personas(self, name: str, seed: int, *, report: bool, dim: int = DIMENSION) -> Personas:
         """Personas of an encoder's name; ``TRAINED`` is the one of the settings.
@@ -105,7 +105,7 @@ class Fitted:
         if not isinstance(vectors, np.ndarray):
             raise ChangeSomethingError(f"the {inner} persona is sparse; networks take dense ones")
         if inner != name:
-            vectors = vectors[np.random.default_rng(seed).permutation(len(vectors))]
+            vectors = vectors[other_items(len(vectors), seed)]
         return np.ascontiguousarray(vectors, np.float32)
 
     def _phase(self, report: bool) -> bool:
@@ -118,13 +118,14 @@ class Fitted:
         return build_evidence(name.removeprefix(SHUFFLED), data, settings)
 
     def _fit_personas(self, name: str, seed: int, report: bool, dim: int) -> Personas:
-        data = TrainingData.of(self.world.data, refit=report)
         wrapper, colon, inner = name.partition(":")
         if wrapper == "shuffled" and colon:
             from personarec.personas.baselines.controls import ShuffledEncoder
 
             known = Known(model=self._personas(inner, seed, report, dim))
-            return ShuffledEncoder(inner=known, dim=dim, seed=seed).fit(data)
+            return ShuffledEncoder(inner=known, dim=dim, seed=seed).fit(
+                TrainingData.of(self.world.data, refit=report)
+            )
         settings: dict[str, Any] = {}
         config = self.world.config
         if name == "keywords" and config.llm_url:
@@ -134,7 +135,11 @@ class Fitted:
         encoder = make_encoder(name, dim=dim, seed=seed, **settings)
         if report:
             encoder = encoder.to_refit(lambda: self._personas(name, seed, False, dim))
-        return kept(self._file(encoder, report), lambda: encoder.fit(data))
+        # What it is fitted to is made only where it is fitted.
+        return kept(
+            self._file(encoder, report),
+            lambda: encoder.fit(TrainingData.of(self.world.data, refit=report)),
+        )
 
     def _file(self, encoder: Encoder, report: bool) -> Path:
         identity = {
@@ -153,6 +158,11 @@ class Fitted:
 
     def _evidence_data(self, report: bool) -> EvidenceData:
         return EvidenceData.of(self.world.data, self.world.fit(report=report))
+
+
+def other_items(n_items: int, seed: int) -> NDArray[np.int64]:
+    """Whose facts, vector or text each item has in a shuffled control: int64, shape (n_items,)."""
+    return np.random.default_rng(seed).permutation(n_items)
 
 
 class Known(Encoder):

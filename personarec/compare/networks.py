@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 
 from kg.errors import ChangeSomethingError
-from personarec.compare.fitted import DIMENSION, Fitted
+from personarec.compare.fitted import DIMENSION, Fitted, other_items
 from personarec.compare.rows import NetworkPersona, Row
 from personarec.evaluation.metrics import Scorer
 from personarec.evaluation.sequences import Sequences
@@ -185,7 +185,7 @@ def network_inputs(
     if row.items != "random":
         texts = fitted.item_texts(config.embedding_size)
         if row.items != "description":
-            texts = texts[np.random.default_rng(seed).permutation(len(texts))]
+            texts = texts[other_items(len(texts), seed)]
         found["initial_items"] = _wide(texts, config.embedding_size)
     return found
 

@@ -147,8 +147,6 @@ class Row:
     @property
     def is_control(self) -> bool:
         """Whether what it adds is meant to say nothing."""
-        if self.reorders:
-            return ROWS[str(self.base)].is_control
         if self.items == "shuffled description" or (self.base and ROWS[self.base].is_control):
             return True
         encoder = self.persona.encoder if self.persona else ""

@@ -94,8 +94,8 @@ def train_data_set(
     folder = home / "runs" / f"{dataset}-{key[:12]}"
     say("personas")
     facts = fact_model(data, config.facts)
-    fit = data.split.fit(config.refit)
     personas = FittedPersonas(data, config)
+    fit = personas.sequences
     model, vectors = store_personas(store, facts, personas, progress)
     if not model.dimension:
         config = without_token(config)
