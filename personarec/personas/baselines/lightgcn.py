@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from torch import Tensor
     from torch.optim import Optimizer
 
+    from personarec.sparse_product import SparseProduct
+
 
 class LightGcnEncoder(Encoder):
     """E = mean_k A^k E⁰, A = D^-½ (0 X; Xᵀ 0) D^-½ (He et al., SIGIR 2020, eq. 4–8).
@@ -125,32 +127,25 @@ class LightGcnEncoder(Encoder):
 class _Walk:
     """x → mean of A^k x for k from 0 to the number of layers."""
 
-    def __init__(self, adjacency: Tensor, layers: int) -> None:
+    def __init__(self, adjacency: SparseProduct, layers: int) -> None:
         self.adjacency = adjacency
         self.layers = layers
 
     def __call__(self, x: Tensor) -> Tensor:
         total = x
         for _ in range(self.layers):
-            x = self.adjacency @ x
+            x = self.adjacency(x)
             total = total + x
         return total / (self.layers + 1)
 
 
 def _mean_of_powers(matrix: sparse.csr_array, layers: int) -> _Walk:
-    import torch
+    from personarec.sparse_product import SparseProduct
 
     joined = sparse.csr_array(sparse.block_array([[None, matrix], [matrix.T, None]]))
     scale = 1 / np.sqrt(np.maximum(np.diff(joined.indptr), 1))
     joined = sparse.csr_array(sparse.diags_array(scale) @ joined @ sparse.diags_array(scale))
-    tensor = torch.sparse_csr_tensor(
-        torch.from_numpy(joined.indptr.astype(np.int64)),
-        torch.from_numpy(joined.indices.astype(np.int64)),
-        torch.from_numpy(joined.data.astype(np.float32)),
-        joined.shape,
-        check_invariants=True,
-    )
-    return _Walk(tensor, layers)
+    return _Walk(SparseProduct(joined), layers)
 
 
 def _gradient(start: Tensor, walk: _Walk, rows: list[Tensor], decay: float) -> Tensor:

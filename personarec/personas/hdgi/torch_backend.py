@@ -15,24 +15,18 @@ from torch import Tensor
 from torch.nn.functional import leaky_relu
 
 from personarec.personas.hdgi.backends import SLOPE, Attention, Product
+from personarec.sparse_product import SparseProduct
 
 
 class TorchBackend:
-    """Products with CSR tensors."""
+    """Sparse products by torch, and edge attention with CSR tensors."""
 
     def __init__(self, device: str) -> None:
         self.device = device
 
     def product(self, matrix: sparse.csr_array) -> Product:
         """See :class:`Backend`."""
-        forward = _tensor(matrix, self.device)
-        backward = _tensor(sparse.csr_array(matrix.T), self.device)
-
-        def multiply(x: Tensor) -> Tensor:
-            result: Tensor = _Product.apply(x, forward, backward)
-            return result
-
-        return multiply
+        return SparseProduct(matrix, self.device)
 
     def attention(self, adjacency: sparse.csr_array) -> Attention:
         """See :class:`Backend`."""
@@ -46,17 +40,6 @@ class TorchBackend:
             return torch.stack(heads, dim=1)
 
         return attend
-
-
-class _Product(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, x: Tensor, matrix: Tensor, transposed: Tensor) -> Tensor:
-        ctx.transposed = transposed
-        return matrix @ x
-
-    @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:
-        return ctx.transposed @ gradients[0].contiguous(), None, None
 
 
 class _Edges:
@@ -137,15 +120,6 @@ class _EdgeAttention(torch.autograd.Function):
             edges.per_column(per_edge),
             None,
         )
-
-
-def _tensor(matrix: sparse.csr_array, device: str) -> Tensor:
-    return _csr(
-        torch.from_numpy(matrix.indptr.astype(np.int64)),
-        torch.from_numpy(matrix.indices.astype(np.int64)),
-        torch.from_numpy(matrix.data.astype(np.float32)),
-        torch.Size(matrix.shape),
-    ).to(device)
 
 
 def _csr(starts: Tensor, columns: Tensor, weights: Tensor, size: torch.Size) -> Tensor:

@@ -8,7 +8,6 @@ stay factored, and memory and time are linear in edges.
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -20,6 +19,8 @@ from kg.views import HeteroGraph, RelationKey, row_normalised
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+    from personarec.sparse_product import SparseProduct
 
 Ids = NDArray[np.int64]
 
@@ -43,19 +44,15 @@ class Direction:
 
 @dataclass(frozen=True)
 class Average:
-    """A mean over neighbours: a matrix of the nodes that hear anything by those that are heard.
+    """A mean over neighbours, of the nodes that hear any.
 
     Attributes:
         rows: int64, which nodes of the block hear.
-        columns: int64, which nodes of the block are heard.
-        forward: torch sparse CSR, shape (rows, columns).
-        backward: its transpose, for the gradient.
+        product: vectors of the block's nodes that may be heard → means, shape (rows, width).
     """
 
     rows: Tensor
-    columns: Tensor
-    forward: Tensor
-    backward: Tensor
+    product: SparseProduct
 
 
 @dataclass(frozen=True)
@@ -211,27 +208,8 @@ def _renumbered(matrix: sparse.csr_array, ids: Ids, count: int) -> sparse.csr_ar
 def _average(matrix: sparse.csr_array) -> Average:
     import torch
 
+    from personarec.sparse_product import SparseProduct
+
     rows = np.flatnonzero(np.diff(matrix.indptr))
-    columns = np.flatnonzero(np.bincount(matrix.indices, minlength=matrix.shape[1]))
-    mean = row_normalised(matrix[rows])[:, columns]
-    return Average(
-        torch.from_numpy(rows.astype(np.int64)),
-        torch.from_numpy(columns.astype(np.int64)),
-        _tensor(mean),
-        _tensor(sparse.csr_array(mean.T)),
-    )
-
-
-def _tensor(matrix: sparse.csr_array) -> Tensor:
-    import torch
-
-    matrix.sort_indices()
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "Sparse CSR tensor support is in beta")
-        return torch.sparse_csr_tensor(
-            torch.from_numpy(matrix.indptr.astype(np.int64)),
-            torch.from_numpy(matrix.indices.astype(np.int64)),
-            torch.from_numpy(matrix.data.astype(np.float32)),
-            matrix.shape,
-            check_invariants=True,
-        )
+    product = SparseProduct(row_normalised(matrix[rows]))
+    return Average(torch.from_numpy(rows.astype(np.int64)), product)

@@ -15,14 +15,13 @@ against. The passes are linear but for β, so that with zero weights the own vec
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from personarec.personas.relational.graph import Average, Block, Direction, Passing
+from personarec.personas.relational.graph import Block, Direction, Passing
 
 HIDDEN = 16
 """Width of W of equation 2."""
@@ -59,20 +58,22 @@ class Tower(nn.Module):
 
         ``order``: int64, a permutation of the block's items that their own vectors are put in.
         """
-        own = {kind: self._own(kind, block) for kind in self.passing.counts}
-        items = self.passing.item_type
-        if order is not None:
-            own[items] = own[items][order]
-        heard = dict(own)
-        for kind, directions in _by_target(self.passing.to_others).items():
-            heard[kind] = self._heard(kind, directions, own, block)
-        if not self.passing.to_items:
-            return own[items][: block.wanted]
-        return self._heard(items, self.passing.to_items, heard, block)[: block.wanted]
+        return self.items(block, order)[: block.wanted] + self.messages(block, order)
 
-    def items(self, block: Block) -> Tensor:
+    def items(self, block: Block, order: Tensor | None = None) -> Tensor:
         """Own vectors of the block's items."""
-        return self._own(self.passing.item_type, block)
+        own = self._own(self.passing.item_type, block)
+        return own if order is None else own[order]
+
+    def messages(self, block: Block, order: Tensor | None = None) -> Tensor:
+        """Σ_r β m of the block's wanted items, shape (wanted, width); as in :meth:`forward`."""
+        items = self.passing.item_type
+        own = {kind: self._own(kind, block) for kind in self.passing.counts}
+        own[items] = self.items(block, order)
+        vectors = dict(own)
+        for kind, directions in _by_target(self.passing.to_others).items():
+            vectors[kind] = own[kind] + self._heard(kind, directions, own, block)
+        return self._heard(items, self.passing.to_items, vectors, block)[: block.wanted]
 
     def _own(self, kind: str, block: Block) -> Tensor:
         ids = block.ids[kind]
@@ -85,20 +86,27 @@ class Tower(nn.Module):
     def _heard(
         self, kind: str, directions: Sequence[Direction], vectors: dict[str, Tensor], block: Block
     ) -> Tensor:
-        """The vectors of a type and Σ_r β m added to them."""
-        found = []
-        for d in directions:
-            over = block.averages[d.name]
-            mean = average(over, vectors[d.source][over.columns])
-            found.append(mean * self.relation[self.number[d.name]])
-        logits = torch.stack(
-            [torch.tanh(self.key(m)).mean(0) if len(m) else self.key.bias * 0 for m in found]
-        )
+        """Σ_r β m of the nodes of a type."""
+        averages = [block.averages[d.name] for d in directions]
+        means = [a.product(vectors[d.source]) for a, d in zip(averages, directions, strict=True)]
+        weights = self.relation[[self.number[d.name] for d in directions]]
+        if len(directions) > 1:  # one alone has all of the attention, whatever it scores
+            weights = weights * self._attention(kind, means, weights)[:, None]
+        result = torch.zeros_like(vectors[kind])
+        for average, mean, weight in zip(averages, means, weights, strict=True):
+            result.index_add_(0, average.rows, mean * weight)
+        return result
+
+    def _attention(self, kind: str, means: list[Tensor], weights: Tensor) -> Tensor:
+        """β of equation 2, shape (relations,). W (w ⊙ mean) as (W ⊙ w) mean: no vector by node."""
+        heard = [
+            torch.tanh(nn.functional.linear(mean, self.key.weight * w, self.key.bias)).mean(0)
+            if len(mean)
+            else self.key.bias * 0
+            for mean, w in zip(means, weights, strict=True)
+        ]
         # Times their number: 1 each at the start, whether a type hears one relation or ten.
-        beta = torch.softmax(logits @ self.query[self.kinds[kind]], 0) * len(found)
-        rows = torch.cat([block.averages[d.name].rows for d in directions])
-        messages = torch.cat([b * m for b, m in zip(beta, found, strict=True)])
-        return vectors[kind].index_add(0, rows, messages)
+        return torch.softmax(torch.stack(heard) @ self.query[self.kinds[kind]], 0) * len(means)
 
 
 class RelationalModel(nn.Module):
@@ -146,25 +154,6 @@ class Places:
     ) -> None:
         self.item, self.owner, self.age = (torch.from_numpy(a) for a in (item, owner, age))
         self.starts = torch.from_numpy(np.searchsorted(owner, np.arange(n)))
-
-
-class _Product(torch.autograd.Function):
-    """Sparse times dense; torch would transpose the matrix anew for each gradient."""
-
-    @staticmethod
-    def forward(ctx: Any, matrix: Tensor, transposed: Tensor, dense: Tensor) -> Tensor:
-        ctx.transposed = transposed
-        return matrix @ dense
-
-    @staticmethod
-    def backward(ctx: Any, *gradients: Any) -> Any:
-        return None, None, ctx.transposed @ gradients[0]
-
-
-def average(over: Average, vectors: Tensor) -> Tensor:
-    """Mean over neighbours, shape (nodes that hear, width), of the vectors of those heard."""
-    product: Tensor = _Product.apply(over.forward, over.backward, vectors)
-    return product
 
 
 def _by_target(directions: tuple[Direction, ...]) -> dict[str, list[Direction]]:

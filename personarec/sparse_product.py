@@ -1,0 +1,65 @@
+"""A fixed sparse matrix times dense ones, in torch, with the gradient by its transpose.
+
+On the CPU a product is a weighted sum of rows (``embedding_bag``): the same numbers as those of
+torch's CSR product but for rounding, in less time. For a gradient torch would transpose the matrix
+anew each time.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from scipy import sparse
+from torch import Tensor
+from torch.nn import functional
+
+
+class SparseProduct:
+    """x, float32 (columns, width) → M x, float32 (rows, width); differentiable in x."""
+
+    def __init__(self, matrix: sparse.csr_array, device: str = "cpu") -> None:
+        """``matrix``: any numbers, kept as float32, and so is its transpose."""
+        self._forward = _Rows(sparse.csr_array(matrix), device)
+        self._backward = _Rows(sparse.csr_array(matrix.T), device)
+
+    def __call__(self, x: Tensor) -> Tensor:
+        result: Tensor = _Multiply.apply(x, self._forward, self._backward)
+        return result
+
+
+class _Multiply(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, matrix: _Rows, transposed: _Rows) -> Tensor:
+        ctx.transposed = transposed
+        return matrix.times(x)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:
+        return ctx.transposed.times(gradients[0]), None, None
+
+
+class _Rows:
+    """A CSR matrix on a device."""
+
+    def __init__(self, matrix: sparse.csr_array, device: str) -> None:
+        self.starts = torch.from_numpy(matrix.indptr.astype(np.int64)).to(device)
+        self.columns = torch.from_numpy(matrix.indices.astype(np.int64)).to(device)
+        self.weights = torch.from_numpy(matrix.data.astype(np.float32)).to(device)
+        self.shape = matrix.shape
+
+    def times(self, x: Tensor) -> Tensor:
+        if x.device.type != "cpu":
+            matrix = torch.sparse_csr_tensor(
+                self.starts, self.columns, self.weights, self.shape, check_invariants=False
+            )
+            return matrix @ x.contiguous()
+        return functional.embedding_bag(
+            self.columns,
+            x.contiguous(),
+            self.starts,
+            mode="sum",
+            per_sample_weights=self.weights,
+            include_last_offset=True,
+        )
