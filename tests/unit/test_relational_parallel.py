@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, ClassVar
 
@@ -24,20 +26,32 @@ from personarec.training.parallel_fit import check_processes, fit_together  # no
 EVERY_LOSS = QUICK | {"links": 0.1, "contrast": 0.1, "corruption": "both"}
 
 
-def part(peers: Peers, places: int) -> tuple[float, list[torch.Tensor | None]]:
+@dataclass(frozen=True)
+class Alone(Peers):
+    """One of several processes that hears nothing of the others, and notes what it would say."""
+
+    said: list[torch.Tensor | None] = field(default_factory=list)
+
+    def sum(self, values: torch.Tensor) -> torch.Tensor:
+        return values
+
+    def sum_gradients(self, parameters: Iterable[torch.nn.Parameter]) -> None:
+        self.said.extend(None if p.grad is None else p.grad.clone() for p in parameters)
+
+
+def part(rank: int, size: int, places: int) -> tuple[float, list[torch.Tensor | None]]:
     """A process's loss of a batch, and its gradients, none where it has nothing to say."""
     torch.manual_seed(0)
-    data = ring(40)
+    data, peers = ring(40), Alone(rank, size)
     trainer = Trainer(RelationalEncoder(**EVERY_LOSS), data.graph, RATED, data.sequences, peers)
-    loss = trainer._loss(trainer.inner[:places], trainer.passing, trainer.whole)
-    loss.backward()
-    return float(loss.detach()), [p.grad for p in trainer.parameters]
+    (loss,) = trainer.learn([trainer.inner[:places]], trainer.passing, trainer.whole)
+    return loss, peers.said
 
 
 @pytest.mark.parametrize("places", [2, 50])
 def test_the_parts_of_a_batch_add_up(places: int) -> None:
-    whole, gradients = part(Peers(), places)
-    parts = [part(Peers(rank, 3), places) for rank in range(3)]
+    whole, gradients = part(0, 1, places)
+    parts = [part(rank, 3, places) for rank in range(3)]
     assert sum(loss for loss, _ in parts) == pytest.approx(whole, rel=1e-5)
     shared = zip(*(found for _, found in parts), strict=True)
     for gradient, found in zip(gradients, shared, strict=True):
@@ -46,6 +60,33 @@ def test_the_parts_of_a_batch_add_up(places: int) -> None:
             torch.testing.assert_close(sum(found), gradient, atol=1e-6, rtol=1e-4)
     if places > 3:
         assert parts[0][0] != parts[1][0], "each has places of its own"
+
+
+def test_a_shared_pass_carries_back_the_whole_gradient() -> None:
+    """One batch: what it moves at once and what the pass brings are the loss's gradient."""
+    data = ring(40)
+    peers, encoder = Alone(), RelationalEncoder(**QUICK)
+    trainers = []
+    for said in (peers, Peers()):
+        torch.manual_seed(0)
+        trainers.append(Trainer(encoder, data.graph, RATED, data.sequences, said))
+    shared, plain = trainers
+    torch.manual_seed(1)
+    shared.learn([shared.inner[:50]])
+    noted = iter(peers.said)
+    found = {id(p): next(noted) for p in shared.each_batch}
+    found |= {id(p): next(noted) for p in shared.each_pass}
+    for table in shared.tables:
+        found[id(table)] += next(noted)
+    torch.manual_seed(1)
+    block = plain.whole
+    assert block is not None
+    heard = [tower.messages(block) for tower in plain.towers]
+    plain._next_item_loss(plain._draw(plain.inner[:50]), block, heard).backward()
+    for mine, theirs in zip(
+        [*shared.each_batch, *shared.each_pass], [*plain.each_batch, *plain.each_pass], strict=True
+    ):
+        torch.testing.assert_close(found[id(mine)], theirs.grad, atol=1e-6, rtol=1e-4)
 
 
 def test_an_encoder_of_one_process_is_not_given_several() -> None:

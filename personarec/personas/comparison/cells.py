@@ -28,7 +28,7 @@ from personarec.personas.comparison.alone import measure_alone
 from personarec.personas.comparison.strangers import measure_strangers
 from personarec.training.data import GraphData
 
-CELL_FORMAT = 2
+CELL_FORMAT = 3
 """Raised whenever the same cell and data would give another content."""
 Kind = Literal["alone", "strangers"]
 _MEASURES = {"alone": measure_alone, "strangers": measure_strangers}

@@ -38,10 +38,13 @@ class RelationalEncoder(Encoder):
     readers: bool = True
     """Whether items hear of their readers' other items, along RATED."""
     epochs: int = Field(default=15, ge=1)
-    patience: int = Field(default=2, ge=1)
+    patience: int = Field(default=4, ge=1)
     """Epochs without a better one before training stops."""
     learning_rate: float = Field(default=3e-3, gt=0)
     batch_size: int = Field(default=1024, ge=1)
+    batches_per_pass: int = Field(default=16, ge=1)
+    """Batches that share one pass over the whole graph, see ``training.py``; a sampled one is a
+    batch's own."""
     negatives: int = Field(default=512, ge=1)
     """Shared by a batch, drawn alike from the items that anybody has."""
     dropout: float = Field(default=0.3, ge=0, lt=1)

@@ -5,6 +5,12 @@ alone. Two more, off unless given a weight: links (a fact of an item against oth
 type, DistMult's score) and contrast (deep graph infomax: item vectors of the graph against those of
 a corrupted one, by a bilinear score with the graph's summary).
 
+Nearly all that a batch costs is the pass over the graph, so a few batches share one: the messages
+to the items are as they were before the first of them, and each batch moves the items' own vectors,
+their offsets and the weights by age. What the batches say of the messages is added up and carried
+back once. So far as it concerns the items' own vectors, which are the messages' source too, it
+is added to the gradients of the batches of the next pass.
+
 Several processes: each learns its share of every batch's places, and gradients are added up. What
 all must draw alike comes from one stream of random numbers, which each of them has.
 """
@@ -59,6 +65,36 @@ class Fitted:
     level: float = 0.0
 
 
+@dataclass(frozen=True)
+class _Drawn:
+    """A process's places of a batch.
+
+    Attributes:
+        shown: int64, items visible at the places, one place after the other.
+        owner: int64, the place of each.
+        age: int64, its age, 0 for the newest.
+        target: int64, the next item by place.
+        negative: int64, items shared by all places.
+        batch: how many places all processes have together.
+        rows: which of them are this process's.
+        share: what they weigh in the batch's loss.
+    """
+
+    shown: Ids
+    owner: Ids
+    age: Ids
+    target: Ids
+    negative: Ids
+    batch: int
+    rows: slice
+    share: float
+
+    def numbered(self, place: Ids) -> _Drawn:
+        """The same with items numbered by their places in a block."""
+        shown, target, negative = (place[i] for i in (self.shown, self.target, self.negative))
+        return replace(self, shown=shown, target=target, negative=negative)
+
+
 class Trainer:
     """One training: the model, its graph and its draws."""
 
@@ -75,15 +111,30 @@ class Trainer:
         self.whole = None if self.sampled else self.passing.whole()
         # Neighbours are drawn for a process's own places, and by how many these are.
         apart = (settings.seed, self.peers.rank)
-        self.drawn = np.random.default_rng(apart) if self.sampled else self.rng
+        self.sampling = np.random.default_rng(apart) if self.sampled else self.rng
         width = settings.dim - 1  # one more for the offsets
         self.model = RelationalModel(
             self.passing, width, settings.ages, settings.age_decay, rated[0]
         )
         self.judge = torch.nn.Bilinear(width, width, 1) if settings.contrast else None
+        self.towers = (self.model.inputs, self.model.outputs)
+        self.tables = [tower.own[rated[2]] for tower in self.towers]
+        self.each_batch = [*self.tables, self.model.offsets, self.model.ages]
+        """What every batch moves."""
         parts = [self.model, *([self.judge] if self.judge else [])]
-        self.parameters = [p for part in parts for p in part.parameters()]
-        self.optimizer = torch.optim.Adam(self.parameters, lr=settings.learning_rate)
+        everything = [p for part in parts for p in part.parameters()]
+        self.each_pass = [p for p in everything if not any(p is q for q in self.each_batch)]
+        """What moves once after a pass's batches."""
+        # A sampled pass is as dear as the batches whose items it is made for.
+        self.batches_per_pass = 1 if self.sampled else settings.batches_per_pass
+        rate = settings.learning_rate
+        self.batch_optimizer = torch.optim.Adam(self.each_batch, lr=rate, fused=True)
+        # Adam's step is as long for the sum of some batches' gradients as for one of them.
+        self.pass_optimizer = torch.optim.Adam(
+            self.each_pass, lr=rate * math.sqrt(self.batches_per_pass), fused=True
+        )
+        self.carried = [torch.zeros_like(table) for table in self.tables]
+        """What the last pass carried back to the own vectors, for each batch of this one."""
         self.owner = np.repeat(np.arange(len(sequences)), sequences.lengths)
         place = np.arange(len(sequences.items)) - sequences.indptr[self.owner]
         self.inner = np.flatnonzero(place > 0)
@@ -93,12 +144,11 @@ class Trainer:
         # What nobody has is neither shown nor a negative: its facts and their relations speak for
         # it alone, with nothing of its own.
         cold = torch.from_numpy(np.setdiff1d(np.arange(len(graph.nodes[rated[2]])), self.known))
-        for tower in (self.model.inputs, self.model.outputs):
-            own = tower.own[rated[2]]
+        for table in self.tables:
             with torch.no_grad():
-                own[cold] = 0
+                table[cold] = 0
             # It would learn, as a part of what its facts hear.
-            own.register_hook(lambda gradient: gradient.index_fill(0, cold, 0))
+            table.register_hook(lambda gradient: gradient.index_fill(0, cold, 0))
 
     def run(self, judge: Callable[[Fitted], float] | None) -> Fitted:
         """Train; the epoch that ``judge`` finds best is kept, without one the last."""
@@ -129,24 +179,51 @@ class Trainer:
         broken = corrupted.whole() if corrupted is not None and not self.sampled else None
         places = self.rng.permutation(self.inner)
         size = self.settings.batch_size
-        starts = range(0, len(places), size)
-        losses = [self.step(places[i : i + size], corrupted, broken) for i in starts]
+        batches = [places[i : i + size] for i in range(0, len(places), size)]
+        shared = self.batches_per_pass
+        groups = [batches[i : i + shared] for i in range(0, len(batches), shared)]
+        losses = [loss for group in groups for loss in self.learn(group, corrupted, broken)]
         return float(np.mean(losses))
 
-    def step(
-        self, places: Ids, corrupted: Passing | None = None, broken: Block | None = None
-    ) -> float:
-        """One batch of places learned; its loss."""
-        loss = self._loss(places, corrupted, broken)
+    def learn(
+        self, batches: list[Ids], corrupted: Passing | None = None, broken: Block | None = None
+    ) -> list[float]:
+        """Batches of places learned from one pass over the graph; the next-item loss of each."""
+        drawn = [self._draw(batch) for batch in batches]
+        block = self.whole
+        if block is None:
+            block, drawn = self._sampled(drawn)
+        messages = [tower.messages(block) for tower in self.towers]
+        others = len(batches) * self._other_losses(block, corrupted, broken)
+        lagging = [m.detach().requires_grad_() for m in messages]
+        losses = []
+        for batch in drawn:
+            loss = self._next_item_loss(batch, block, lagging)
+            losses.append(self._gradients(loss, self.each_batch))
+            for table, gradient in zip(self.tables, self.carried, strict=True):
+                table.grad += gradient
+            self.batch_optimizer.step()
+        said = others
+        for heard, lag in zip(messages, lagging, strict=True):
+            assert lag.grad is not None  # every batch reads all vectors
+            said = said + (heard * lag.grad).sum()
+        if said.requires_grad:  # else nobody hears anything
+            self._gradients(said, [*self.each_pass, *self.tables])
+            self.pass_optimizer.step()
+            self.carried = [table.grad / len(batches) for table in self.tables]
+        return losses
+
+    def _gradients(self, loss: Tensor, parameters: list[torch.nn.Parameter]) -> float:
+        """Give the parameters the gradients of the loss of all processes; that loss."""
         value = float(self.peers.sum(loss.detach().clone()))
         if not math.isfinite(value):
             raise ChangeSomethingError(
                 "relational: the loss is no longer a number; lower learning_rate"
             )
-        self.optimizer.zero_grad()
+        for parameter in parameters:
+            parameter.grad = None
         loss.backward()  # type: ignore[no-untyped-call]
-        self.peers.sum_gradients(self.parameters)
-        self.optimizer.step()
+        self.peers.sum_gradients(parameters)
         return value
 
     def fitted(self) -> Fitted:
@@ -154,7 +231,7 @@ class Trainer:
         block = self.whole or self.passing.whole()
         n = self.sequences.n_items
         with torch.no_grad():
-            inputs, outputs = (t(block)[:n] for t in (self.model.inputs, self.model.outputs))
+            inputs, outputs = (tower(block)[:n] for tower in self.towers)
             offsets = self.model.offsets[:n, None].clone()
             # Nothing tells how likely an item is that nobody has: as likely as the rarest.
             cold = np.setdiff1d(np.arange(n), self.known)
@@ -172,35 +249,54 @@ class Trainer:
         rows = slice(self.peers.rank, None, self.peers.size)
         return rows, len(range(count)[rows]) / count
 
-    def _loss(self, batch: Ids, corrupted: Passing | None, broken: Block | None) -> Tensor:
-        """This process's part of the batch's loss; the parts' sum is the loss."""
-        s = self.settings
+    def _draw(self, batch: Ids) -> _Drawn:
+        """This process's places of a batch, and negatives for them."""
         rows, share = self._share(len(batch))
         places = batch[rows]
-        where, owner, age = newest_places(self.sequences.indptr[self.owner[places]], places, s.ages)
-        shown = self.sequences.items[where].astype(np.int64)
-        target = self.sequences.items[places].astype(np.int64)
-        negative = self.rng.choice(self.known, s.negatives)
-        if self.whole is None:
-            items, row = np.unique(np.concatenate((shown, target, negative)), return_inverse=True)
-            block = self.passing.sample(items, s.fan_out, self.drawn)
-            offsets = self.model.offsets[torch.from_numpy(items)]
-            shown, target, negative = np.split(row, (len(shown), len(shown) + len(target)))
-        else:
-            block, offsets = self.whole, self.model.offsets
-        inputs, outputs = self.model.inputs(block), self.model.outputs(block)
-        inputs = functional.dropout(inputs, s.dropout)
-        personas = self.model.personas(inputs, Places(shown, owner, age, len(places)))
+        where, owner, age = newest_places(
+            self.sequences.indptr[self.owner[places]], places, self.settings.ages
+        )
+        shown, target = (self.sequences.items[p].astype(np.int64) for p in (where, places))
+        negative = self.rng.choice(self.known, self.settings.negatives)
+        return _Drawn(shown, owner, age, target, negative, len(batch), rows, share)
+
+    def _sampled(self, drawn: list[_Drawn]) -> tuple[Block, list[_Drawn]]:
+        """A block of the batches' items and drawn neighbours, and the batches numbered as in it."""
+        named = [items for d in drawn for items in (d.shown, d.target, d.negative)]
+        items = np.unique(np.concatenate(named))
+        place = np.empty(self.passing.counts[self.rated[2]], np.int64)
+        place[items] = np.arange(len(items))
+        block = self.passing.sample(items, self.settings.fan_out, self.sampling)
+        return block, [d.numbered(place) for d in drawn]
+
+    def _next_item_loss(self, drawn: _Drawn, block: Block, messages: list[Tensor]) -> Tensor:
+        """This process's part of a batch's loss; the parts' sum is the loss."""
+        inputs, outputs = (
+            tower.items(block)[: block.wanted] + m
+            for tower, m in zip(self.towers, messages, strict=True)
+        )
+        ids, rate, count = block.ids[self.rated[2]], self.settings.dropout, len(drawn.target)
+        offsets: Tensor = self.model.offsets
+        if ids is not None:
+            offsets = offsets[torch.from_numpy(ids[: block.wanted])]
+        inputs = functional.dropout(inputs, rate)
+        personas = self.model.personas(inputs, Places(drawn.shown, drawn.owner, drawn.age, count))
         # Drawn for the whole batch, so that it does not matter who works on which places.
-        mask = functional.dropout(torch.ones(len(batch), personas.shape[1]), s.dropout)
-        personas = personas * mask[rows]
-        good, bad = torch.from_numpy(target), torch.from_numpy(negative)
+        mask = functional.dropout(torch.ones(drawn.batch, personas.shape[1]), rate)
+        personas = personas * mask[drawn.rows]
+        good, bad = torch.from_numpy(drawn.target), torch.from_numpy(drawn.negative)
         own = ((personas * outputs[good]).sum(1) + offsets[good])[:, None]
         others = personas @ outputs[bad].T + offsets[bad]
         others = others.masked_fill(good[:, None] == bad, -math.inf)
-        loss = share * functional.cross_entropy(
-            torch.cat((own, others), 1), torch.zeros(len(places), dtype=torch.long)
+        return drawn.share * functional.cross_entropy(
+            torch.cat((own, others), 1), torch.zeros(count, dtype=torch.long)
         )
+
+    def _other_losses(
+        self, block: Block, corrupted: Passing | None, broken: Block | None
+    ) -> Tensor:
+        """This process's part of the losses that are off unless given a weight."""
+        s, loss = self.settings, torch.zeros(())
         if s.links:
             loss = loss + s.links * self._link_loss()
         if s.contrast:  # of the block as it is: each process does the same, or has its own block
@@ -243,11 +339,11 @@ class Trainer:
         if corrupted is None:
             broken = block
         elif items is not None:
-            broken = corrupted.sample(items[: block.wanted], s.fan_out, self.drawn)
+            broken = corrupted.sample(items[: block.wanted], s.fan_out, self.sampling)
         assert broken is not None
         order = None
         if s.corruption != "edges":
-            order = torch.from_numpy(self.drawn.permutation(len(tower.items(broken))))
+            order = torch.from_numpy(self.sampling.permutation(len(tower.items(broken))))
         negative = tower(broken, order)
         summary = torch.sigmoid(positive.mean(0)).expand(len(positive), -1)
         logits = torch.cat((self.judge(positive, summary), self.judge(negative, summary)))
