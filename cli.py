@@ -688,6 +688,8 @@ def tune(
 @click.option("--trials", default=0, show_default=True, type=click.IntRange(0),
               help="Trials for each row's settings, on validation; 0: the defaults.")  # fmt: skip
 @click.option("--encoder", metavar="NAME", help="Persona encoder of the rows that are trained.")
+@click.option("--dim", type=click.IntRange(2), metavar="N",
+              help="Dimensions of the personas; 64 when left out.")  # fmt: skip
 @_texts
 @click.option("--llm-url", metavar="URL",
               help="OpenAI-compatible endpoint that tells users in keywords; its key in "
@@ -702,9 +704,9 @@ def tune(
 @_common
 def compare_rows(
     dataset: str, data: Path | None, rows: str | None, seeds: int, refit: bool, split: str | None,
-    trials: int, encoder: str | None, texts: bool, llm_url: str | None, llm_model: str | None,
-    epochs: int | None, tuned: Path | None, out: Path | None, workers: int | None,
-    graph: str | None, home: Path, as_json: bool,
+    trials: int, encoder: str | None, dim: int | None, texts: bool, llm_url: str | None,
+    llm_model: str | None, epochs: int | None, tuned: Path | None, out: Path | None,
+    workers: int | None, graph: str | None, home: Path, as_json: bool,
 ) -> None:  # fmt: skip
     """Every row with its controls and one report; what an earlier run has finished is kept."""
     from personarec import console
@@ -712,7 +714,7 @@ def compare_rows(
 
     config = compare_config(
         dataset, rows, seeds, refit, split, trials, encoder, epochs, tuned,
-        texts=texts, llm_url=llm_url, llm_model=llm_model,
+        dim=dim, texts=texts, llm_url=llm_url, llm_model=llm_model,
     )  # fmt: skip
     with _open(graph, home) as store:
         outcome = compare_data_set(

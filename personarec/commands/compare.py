@@ -48,6 +48,7 @@ def compare_config(
     epochs: int | None,
     tuned: Path | None = None,
     *,
+    dim: int | None = None,
     texts: bool = False,
     llm_url: str | None = None,
     llm_model: str | None = None,
@@ -77,6 +78,8 @@ def compare_config(
     if encoder is not None:
         make_encoder(encoder)
         config = config.model_copy(update={"encoder": encoder})
+    if dim is not None:
+        config = config.model_copy(update={"dim": dim})
     if epochs is not None:
         options = config.options.model_copy(update={"epochs": epochs})
         config = config.model_copy(update={"options": options})

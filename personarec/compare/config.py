@@ -24,6 +24,8 @@ class CompareConfig(BaseModel):
     """Trials of Optuna that each row's settings get, on validation; 0: the defaults."""
     encoder: str = "hdgi"
     """The trained persona encoder of the rows that say ``persona``."""
+    dim: int = Field(default=64, ge=2)
+    """Dimensions of the personas; those that are rows of a network are as wide as its items."""
     embedder: str = "auto"
     """What turns the items' texts into vectors, for the rows that start from descriptions."""
     texts: bool = False

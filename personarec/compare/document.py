@@ -67,6 +67,7 @@ def results_document(done: Finished) -> dict[str, Any]:
         "seeds": world.config.seeds,
         "trials": world.config.trials,
         "encoder": world.config.encoder,
+        "dimensions": world.config.dim,
         "users": len(users),
         "queries": len(world.protocol.test),
         "items": len(world.data.catalogue.ids),

@@ -30,8 +30,6 @@ if TYPE_CHECKING:
     from personarec.retriever.fusion import Evidence
 
 Matrix = NDArray[np.float32]
-DIMENSION = 64
-"""Dimensions of a dense persona."""
 
 
 class Fitted:
@@ -76,14 +74,16 @@ class Fitted:
             return facts
         return csr_array(facts[other_items(facts.shape[0], seed)])
 
-    def personas(self, name: str, seed: int, *, report: bool, dim: int = DIMENSION) -> Personas:
+    def personas(self, name: str, seed: int, *, report: bool, dim: int | None = None) -> Personas:
         """Personas of an encoder's name; ``TRAINED`` is the one of the settings.
+
+        ``dim``: how wide; none: as the settings say.
 
         Raises:
             ChangeSomethingError: no such encoder, or the data do not allow it.
         """
         name = name.replace(TRAINED, self.world.config.encoder)
-        return self._personas(name, seed, self._phase(report), dim)
+        return self._personas(name, seed, self._phase(report), dim or self.world.config.dim)
 
     def item_texts(self, dim: int) -> Matrix:
         """Vectors of the items' texts, float32, shape (n_items, dim); no interaction is looked at.

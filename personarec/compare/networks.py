@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 
 from kg.errors import ChangeSomethingError
-from personarec.compare.fitted import DIMENSION, Fitted, other_items
+from personarec.compare.fitted import Fitted, other_items
 from personarec.compare.rows import NetworkPersona, Row
 from personarec.evaluation.metrics import Scorer
 from personarec.evaluation.sequences import Sequences
@@ -87,12 +87,12 @@ class Networks:
         )
 
 
-def network_config(row: Row, shape: SasRecConfig) -> SasRecConfig:
-    """The shape of the row's network."""
+def network_config(row: Row, shape: SasRecConfig, dim: int) -> SasRecConfig:
+    """The shape of the row's network, with personas of ``dim`` numbers."""
     persona = row.persona
     if persona is None:
         return shape
-    size = shape.embedding_size if persona.fusion == "rows" else DIMENSION
+    size = shape.embedding_size if persona.fusion == "rows" else dim
     return shape.model_copy(
         update={
             "persona_size": size, "persona_source": persona.source, "fusion": persona.fusion,
@@ -114,7 +114,7 @@ def train_network(
         ChangeSomethingError: the persona cannot be made of these data.
     """
     world = fitted.world
-    config = network_config(row, shape)
+    config = network_config(row, shape, fitted.world.config.dim)
     options = options.model_copy(update={"seed": seed})
     given = network_inputs(row, fitted, seed, config, report=False)
     with warnings.catch_warnings():

@@ -46,7 +46,8 @@ def facts_of_run(document: dict[str, Any]) -> list[str]:
         ("Settings are chosen on validation, then models are fitted again with the validation "
          "items." if document["refit"] else
          "Models are fitted without the validation items, which settings are chosen by."),
-        f"Seeds: {document['seeds']}; {tuned}; trained persona encoder: {document['encoder']}.",
+        f"Seeds: {document['seeds']}; {tuned}; trained persona encoder: {document['encoder']}, "
+        f"{document['dimensions']} dimensions.",
         "Full catalogue, seen items masked, ties share their mean rank. A user's values are "
         "averaged over the seeds (and queries) before anything is drawn; intervals are 95 % "
         "percentile intervals of a paired bootstrap over users; p of HR is McNemar's exact test; "

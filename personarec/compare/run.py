@@ -292,7 +292,7 @@ def _identity(row: Row, config: CompareConfig) -> dict[str, Any]:
     if any(TRAINED in e for e in encoders):
         found["encoder"] = config.encoder
     if encoders:
-        found["personas"] = PERSONA_FORMAT
+        found |= {"personas": PERSONA_FORMAT, "dim": config.dim}
     if row.items != "random" or "keywords" in encoders:
         found["embedder"] = config.embedder
     if "keywords" in encoders and config.llm_model:

@@ -59,7 +59,7 @@ def tuning_folder(world: World, row: Row) -> Path:
         {
             "row": repr(row), "data": world.data_hash, "split": world.protocol.name,
             "config": world.config.model_dump(
-                include={"trials", "encoder", "embedder", "sasrec", "options"}
+                include={"trials", "encoder", "dim", "embedder", "sasrec", "options"}
             ),
         }
     )  # fmt: skip
@@ -111,7 +111,7 @@ def _tune_network(
     world: World, row: Row, folder: Path, say: Callable[[str], None]
 ) -> dict[str, Any]:
     config, fitted = world.config, Fitted(world)
-    shape = network_config(row, config.sasrec)
+    shape = network_config(row, config.sasrec, config.dim)
     given = network_inputs(row, fitted, 0, shape, report=False)
     # Vectors that are as wide as the network hold its width.
     fixed = row.items != "random" or (row.persona is not None and row.persona.fusion == "rows")

@@ -106,10 +106,11 @@ class _Maker:
             if record.ndcg is not None:
                 self.say(f"epoch {record.epoch}, validation {record.ndcg:.4f}")
 
+        shape = self.settings.sasrec
         networks, trained = self._timed(
             "fit",
             lambda: train_network(
-                self.row, self.fitted, self.seed, self.settings.sasrec, self.settings.options, said
+                self.row, self.fitted, self.seed, shape, self.settings.options, said
             ),
         )
         best = max(r.ndcg for r in trained.history if r.ndcg is not None)
@@ -118,7 +119,7 @@ class _Maker:
             result,
             notes=dict(result.notes) | {
                 "epochs": trained.best_epoch,
-                "shape": network_config(self.row, self.settings.sasrec).model_dump(),
+                "shape": network_config(self.row, shape, self.fitted.world.config.dim).model_dump(),
             },
             tensors=networks.tensors() if keeps_model(self.row) else {},
         )  # fmt: skip

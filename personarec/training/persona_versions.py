@@ -45,7 +45,7 @@ if TYPE_CHECKING:
 
 Vectors = NDArray[np.float32]
 
-PERSONA_FORMAT = 4
+PERSONA_FORMAT = 5
 """Raised whenever the same input would give other personas, so that they get a new version."""
 
 

@@ -231,6 +231,20 @@ def test_a_row_whose_input_fails_says_why_and_the_others_go_on(tmp_path: Path) -
     assert "no text vectors: no item has a title" in done.absent["none x description"]
 
 
+def test_personas_are_as_wide_as_the_settings_say_and_other_widths_are_other_cells(
+    tmp_path: Path,
+) -> None:
+    rows = ("sasrec", "token", "token shuffled")
+    asked = {"rows": rows, "encoder": "svd", "seeds": 1}
+    narrow, wide = (compare_world(small_world(tmp_path, **asked, dim=dim), quiet) for dim in (4, 6))
+    assert (narrow.made, wide.made) == (3, 2)  # the network without a persona is the same
+    for done, dim in ((narrow, 4), (wide, 6)):
+        found = json.loads((done.cells["token"][0].folder / "metrics.json").read_text())
+        assert found["notes"]["shape"]["persona_size"] == dim
+    kept = [file.name.split(".")[2] for file in (tmp_path / "personas").glob("*.safetensors")]
+    assert set(kept) == {"4", "6"}
+
+
 def test_trials_are_kept_and_their_settings_used(tmp_path: Path) -> None:
     world = small_world(tmp_path, rows=("transitions", "sasrec"), trials=2, seeds=1)
     done = compare_world(world, quiet)
