@@ -17,6 +17,7 @@ from personarec.personas.encoder import TrainingData  # noqa: E402
 from personarec.personas.relational import RecentPersonas, RelationalEncoder  # noqa: E402
 from personarec.personas.relational.graph import Passing, rewired  # noqa: E402
 from personarec.personas.relational.model import RelationalModel  # noqa: E402
+from personarec.personas.relational.training import Fitted, Trainer  # noqa: E402
 
 N_ITEMS = 40
 RATED = ("User", "RATED", "Book")
@@ -112,6 +113,25 @@ def test_the_order_is_learned_and_sampling_learns_it_as_well() -> None:
     sampled = ndcg(RelationalEncoder(**QUICK, edge_budget=0, fan_out=4).fit(data), data)
     assert whole > 2 * popular + 0.2
     assert sampled > whole - 0.1
+
+
+@pytest.mark.parametrize(("averaging", "kept"), [(None, 4), (1.0, 30 / 10), (0.0, 10 / 4)])
+def test_vectors_are_averaged_over_the_epochs_the_later_ones_weighing_more(
+    averaging: float | None, kept: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data, epoch = ring(40), iter(range(5))  # the first before any epoch, which must not count
+
+    def fitted(_: Trainer) -> Fitted:
+        number = np.full((N_ITEMS, 3), next(epoch), np.float32)
+        return Fitted(number, -number, number[0])
+
+    monkeypatch.setattr(Trainer, "epoch", lambda _: 0.0)
+    monkeypatch.setattr(Trainer, "fitted", fitted)
+    encoder = RelationalEncoder(**QUICK | {"epochs": 4, "averaging": averaging})
+    found = Trainer(encoder, data.graph, RATED, data.sequences).run(None)
+    for vectors, expected in ((found.inputs, kept), (found.outputs, -kept), (found.weights, kept)):
+        assert vectors.dtype == np.float32
+        np.testing.assert_allclose(vectors, expected, rtol=1e-6)
 
 
 def test_the_rule_weighs_by_age_and_shows_the_newest_alone() -> None:

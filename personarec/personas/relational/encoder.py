@@ -40,7 +40,10 @@ class RelationalEncoder(Encoder):
     epochs: int = Field(default=15, ge=1)
     patience: int = Field(default=4, ge=1)
     """Epochs without a better one before training stops."""
-    learning_rate: float = Field(default=3e-3, gt=0)
+    averaging: float | None = Field(default=3.0, ge=0)
+    """Vectors are averaged over the epochs, the t-th weighing about t to this power; none: they are
+    the last epoch's."""
+    learning_rate: float = Field(default=8e-3, gt=0)
     batch_size: int = Field(default=1024, ge=1)
     batches_per_pass: int = Field(default=16, ge=1)
     """Batches that share one pass over the whole graph, see ``training.py``; a sampled one is a

@@ -64,6 +64,18 @@ class Fitted:
     epochs: int = 0
     level: float = 0.0
 
+    def towards(self, other: Fitted, share: float) -> Fitted:
+        """The numbers of both, ``share`` of them the other's."""
+
+        def mixed(mine: Matrix, theirs: Matrix) -> Matrix:
+            return np.asarray((1 - share) * mine + share * theirs, np.float32)
+
+        return Fitted(
+            mixed(self.inputs, other.inputs),
+            mixed(self.outputs, other.outputs),
+            mixed(self.weights, other.weights),
+        )
+
 
 @dataclass(frozen=True)
 class _Drawn:
@@ -151,16 +163,23 @@ class Trainer:
             table.register_hook(lambda gradient: gradient.index_fill(0, cold, 0))
 
     def run(self, judge: Callable[[Fitted], float] | None) -> Fitted:
-        """Train; the epoch that ``judge`` finds best is kept, without one the last."""
+        """Train; the epoch that ``judge`` finds best is kept, without one the last.
+
+        What is judged and kept is an average over the epochs so far, the later ones weighing more
+        (polynomial-decay averaging: Shamir, Zhang, ICML 2013).
+        """
         best: Fitted | None = None
+        average, power = self.fitted(), self.settings.averaging
         highest, waited, first = -math.inf, 0, self.peers.rank == 0
         for epoch in range(1, self.settings.epochs + 1):
             loss = self.epoch()
+            share = 1.0 if power is None else (power + 1) / (epoch + power)
+            average = average.towards(self.fitted(), share)
             if judge is None:
                 if first:
                     say(f"relational: epoch {epoch} of {self.settings.epochs}, loss {loss:.3f}")
                 continue
-            fitted = replace(self.fitted(), epochs=epoch)
+            fitted = replace(average, epochs=epoch)
             own = judge(fitted) if first else 0.0
             found = self.peers.agreed(own, torch.device("cpu"))
             if first:
@@ -169,7 +188,7 @@ class Trainer:
                 best, highest, waited = fitted, found, 0
             elif (waited := waited + 1) >= self.settings.patience:
                 break
-        return best or self.fitted()
+        return best or average
 
     def epoch(self) -> float:
         """One pass over all places, in random order; the mean loss."""
