@@ -2,11 +2,12 @@
 
 On the CPU a product is a weighted sum of rows (``embedding_bag``): the same numbers as those of
 torch's CSR product but for rounding, in less time. For a gradient torch would transpose the matrix
-anew each time.
+anew each time; here it is done once, where one is asked for.
 """
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -20,24 +21,29 @@ class SparseProduct:
     """x, float32 (columns, width) → M x, float32 (rows, width); differentiable in x."""
 
     def __init__(self, matrix: sparse.csr_array, device: str = "cpu") -> None:
-        """``matrix``: any numbers, kept as float32, and so is its transpose."""
-        self._forward = _Rows(sparse.csr_array(matrix), device)
-        self._backward = _Rows(sparse.csr_array(matrix.T), device)
+        """``matrix``: any numbers; float32 is what is multiplied by."""
+        self._matrix, self._device = matrix, device
+        self.rows = _Rows(sparse.csr_array(matrix), device)
+
+    @cached_property
+    def columns(self) -> _Rows:
+        """The rows of the transpose."""
+        return _Rows(sparse.csr_array(self._matrix.T), self._device)
 
     def __call__(self, x: Tensor) -> Tensor:
-        result: Tensor = _Multiply.apply(x, self._forward, self._backward)
+        result: Tensor = _Multiply.apply(x, self)
         return result
 
 
 class _Multiply(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, x: Tensor, matrix: _Rows, transposed: _Rows) -> Tensor:
-        ctx.transposed = transposed
-        return matrix.times(x)
+    def forward(ctx: Any, x: Tensor, product: SparseProduct) -> Tensor:
+        ctx.product = product
+        return product.rows.times(x)
 
     @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:
-        return ctx.transposed.times(gradients[0]), None, None
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
+        return ctx.product.columns.times(gradients[0]), None
 
 
 class _Rows:
@@ -47,14 +53,15 @@ class _Rows:
         self.starts = torch.from_numpy(matrix.indptr.astype(np.int64)).to(device)
         self.columns = torch.from_numpy(matrix.indices.astype(np.int64)).to(device)
         self.weights = torch.from_numpy(matrix.data.astype(np.float32)).to(device)
-        self.shape = matrix.shape
+        self.matrix: Tensor | None = None
+        if self.weights.device.type != "cpu":
+            self.matrix = torch.sparse_csr_tensor(
+                self.starts, self.columns, self.weights, matrix.shape, check_invariants=False
+            )
 
     def times(self, x: Tensor) -> Tensor:
-        if x.device.type != "cpu":
-            matrix = torch.sparse_csr_tensor(
-                self.starts, self.columns, self.weights, self.shape, check_invariants=False
-            )
-            return matrix @ x.contiguous()
+        if self.matrix is not None:
+            return self.matrix @ x.contiguous()
         return functional.embedding_bag(
             self.columns,
             x.contiguous(),

@@ -68,7 +68,7 @@ class Tower(nn.Module):
     def messages(self, block: Block, order: Tensor | None = None) -> Tensor:
         """Σ_r β m of the block's wanted items, shape (wanted, width); as in :meth:`forward`."""
         items = self.passing.item_type
-        own = {kind: self._own(kind, block) for kind in self.passing.counts}
+        own = {kind: self._own(kind, block) for kind in self.passing.counts if kind != items}
         own[items] = self.items(block, order)
         vectors = dict(own)
         for kind, directions in _by_target(self.passing.to_others).items():

@@ -169,12 +169,16 @@ class Trainer:
         (polynomial-decay averaging: Shamir, Zhang, ICML 2013).
         """
         best: Fitted | None = None
-        average, power = self.fitted(), self.settings.averaging
+        average: Fitted | None = None
+        power = self.settings.averaging
         highest, waited, first = -math.inf, 0, self.peers.rank == 0
         for epoch in range(1, self.settings.epochs + 1):
             loss = self.epoch()
-            share = 1.0 if power is None else (power + 1) / (epoch + power)
-            average = average.towards(self.fitted(), share)
+            last = self.fitted()
+            if average is None or power is None:
+                average = last
+            else:
+                average = average.towards(last, (power + 1) / (epoch + power))
             if judge is None:
                 if first:
                     say(f"relational: epoch {epoch} of {self.settings.epochs}, loss {loss:.3f}")
@@ -188,6 +192,7 @@ class Trainer:
                 best, highest, waited = fitted, found, 0
             elif (waited := waited + 1) >= self.settings.patience:
                 break
+        assert average is not None  # there is an epoch at least
         return best or average
 
     def epoch(self) -> float:
