@@ -288,11 +288,15 @@ def _identity(row: Row, config: CompareConfig) -> dict[str, Any]:
     if row.by_length:
         found["by length"] = GROUPS
     encoders = [persona.encoder] if persona else []
-    encoders += [n for n in row.evidence if n.startswith(PERSONA)]
+    scoring = [n for n in row.evidence if n.startswith(PERSONA)]
+    encoders += scoring
     if any(TRAINED in e for e in encoders):
         found["encoder"] = config.encoder
     if encoders:
-        found |= {"personas": PERSONA_FORMAT, "dim": config.dim}
+        found["personas"] = PERSONA_FORMAT
+    # Those that are rows of a network are as wide as its items, whatever was asked for.
+    if scoring or (persona and persona.fusion != "rows"):
+        found["dim"] = config.dim
     if row.items != "random" or "keywords" in encoders:
         found["embedder"] = config.embedder
     if "keywords" in encoders and config.llm_model:

@@ -234,10 +234,11 @@ def test_a_row_whose_input_fails_says_why_and_the_others_go_on(tmp_path: Path) -
 def test_personas_are_as_wide_as_the_settings_say_and_other_widths_are_other_cells(
     tmp_path: Path,
 ) -> None:
-    rows = ("sasrec", "token", "token shuffled")
+    rows = ("sasrec", "token", "token shuffled", "random x random")
     asked = {"rows": rows, "encoder": "svd", "seeds": 1}
     narrow, wide = (compare_world(small_world(tmp_path, **asked, dim=dim), quiet) for dim in (4, 6))
-    assert (narrow.made, wide.made) == (3, 2)  # the network without a persona is the same
+    # The network without a persona, and the one whose personas are rows of it, are the same.
+    assert (narrow.made, wide.made) == (4, 2)
     for done, dim in ((narrow, 4), (wide, 6)):
         found = json.loads((done.cells["token"][0].folder / "metrics.json").read_text())
         assert found["notes"]["shape"]["persona_size"] == dim
