@@ -24,23 +24,14 @@ from personarec.compare.cells import (
 from personarec.compare.checks import Check, run_checks
 from personarec.compare.config import CompareConfig
 from personarec.compare.fitted import Fitted
-from personarec.compare.rows import (
-    PERSONA,
-    ROWS,
-    SASREC,
-    TRAINED,
-    Row,
-    chosen_rows,
-    keeps_model,
-)
+from personarec.compare.identity import row_identity
+from personarec.compare.rows import ROWS, SASREC, Row, chosen_rows, keeps_model
 from personarec.compare.settings import Settings
 from personarec.compare.tuning import settings_of, tunable, tune_row
 from personarec.compare.work import RERANK, STEPS, make_cell
 from personarec.compare.world import World, read_world
 from personarec.evaluation.metrics import METRICS
 from personarec.evaluation.protocols import UNSEEN_USERS
-from personarec.retriever.length_weights import GROUPS
-from personarec.training.persona_versions import PERSONA_FORMAT
 from personarec.training.processes import default_workers, side_by_side
 
 Say = Callable[[str], None]
@@ -260,7 +251,7 @@ def _cell(bench: Bench, row: Row, seed: int, cells: Mapping[str, list[Cell]]) ->
     world = bench.world
     built_on = {name: cells[name][min(seed, len(cells[name]) - 1)] for name in _bases(row)}
     identity = {
-        "row": _identity(row, world.config),
+        "row": row_identity(row, world.config),
         "settings": _own_settings(row, bench.settings(row)),
         "seed": seed,
         "split": world.protocol.name,
@@ -275,33 +266,6 @@ def _cell(bench: Bench, row: Row, seed: int, cells: Mapping[str, list[Cell]]) ->
     key = cell_key(identity)
     folder = cell_folder(world.out, row.name, seed, key)
     return Cell(row.name, seed, key, folder, {n: c.folder for n, c in built_on.items()})
-
-
-def _identity(row: Row, config: CompareConfig) -> dict[str, Any]:
-    """What a row is made of, apart from words; changed words make no other cell."""
-    persona = row.persona
-    found: dict[str, Any] = {
-        "kind": row.kind, "evidence": row.evidence, "candidates": row.candidates,
-        "items": row.items,
-        "persona": [persona.fusion, persona.source, persona.encoder] if persona else None,
-    }  # fmt: skip
-    if row.by_length:
-        found["by length"] = GROUPS
-    encoders = [persona.encoder] if persona else []
-    scoring = [n for n in row.evidence if n.startswith(PERSONA)]
-    encoders += scoring
-    if any(TRAINED in e for e in encoders):
-        found["encoder"] = config.encoder
-    if encoders:
-        found["personas"] = PERSONA_FORMAT
-    # Those that are rows of a network are as wide as its items, whatever was asked for.
-    if scoring or (persona and persona.fusion != "rows"):
-        found["dim"] = config.dim
-    if row.items != "random" or "keywords" in encoders:
-        found["embedder"] = config.embedder
-    if "keywords" in encoders and config.llm_model:
-        found["keywords by"] = config.llm_model
-    return found
 
 
 def _own_settings(row: Row, settings: Settings) -> dict[str, Any]:

@@ -20,6 +20,7 @@ from kg.partial import write_json
 from personarec.compare.cells import cell_key
 from personarec.compare.config import CompareConfig
 from personarec.compare.fitted import Fitted
+from personarec.compare.identity import row_identity
 from personarec.compare.networks import network_config, network_inputs
 from personarec.compare.rows import SHUFFLED, Row
 from personarec.compare.settings import Settings
@@ -54,17 +55,17 @@ def tunable(row: Row) -> bool:
 
 
 def tuning_folder(world: World, row: Row) -> Path:
-    """Where a row's trials are kept; other data, settings or budget have another folder."""
-    key = cell_key(
-        {
-            "row": repr(row), "data": world.data_hash, "split": world.protocol.name,
-            "config": world.config.model_dump(
-                include={"trials", "encoder", "dim", "embedder", "sasrec", "options"}
-            ),
-        }
-    )  # fmt: skip
+    """Where a row's trials are kept; what changes none of them changes no folder."""
+    config = world.config
+    identity = {
+        "row": row_identity(row, config), "data": world.data_hash, "split": world.protocol.name,
+        "trials": config.trials,
+    }  # fmt: skip
+    if row.kind == "network":
+        identity["sasrec"] = config.sasrec.model_dump()
+        identity["options"] = config.options.model_dump(exclude={"device", "threads"})
     name = "".join(c if c.isalnum() else "-" for c in row.name)
-    return world.out / "tuning" / f"{name}.{key[:12]}"
+    return world.out / "tuning" / f"{name}.{cell_key(identity)[:12]}"
 
 
 def tune_row(world: World, row: Row, say: Callable[[str], None]) -> dict[str, Any]:

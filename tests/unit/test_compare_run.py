@@ -29,6 +29,7 @@ from personarec.compare.world import without_later_purchases
 from personarec.evaluation.leakage import LeakError
 from personarec.evaluation.metrics import ndcg
 from personarec.evaluation.sequences import Sequences
+from personarec.retriever.training import TrainingOptions
 from personarec.retriever.transitions import transition_counts
 
 ROWS = (
@@ -259,6 +260,22 @@ def test_trials_are_kept_and_their_settings_used(tmp_path: Path) -> None:
     config = json.loads((done.cells["sasrec"][0].folder / "config.json").read_text())
     assert config["settings"]["sasrec"] == done.found["sasrec"]["sasrec"]
     assert compare_world(world, quiet).made == 0
+
+
+def test_only_rows_that_an_option_reaches_are_searched_again(tmp_path: Path) -> None:
+    def folders(**asked: Any) -> list[Path]:
+        rows = ("transitions", "sasrec", "token", "none x description")
+        world = small_world(tmp_path, rows=rows, trials=2, encoder="hdgi")
+        world = replace(world, config=world.config.model_copy(update=asked))
+        return [tuning_folder(world, ROWS_BY_NAME[name]) for name in rows]
+
+    def changed(**asked: Any) -> list[bool]:
+        return [a != b for a, b in zip(folders(), folders(**asked), strict=True)]
+
+    assert changed(encoder="svd") == changed(dim=6) == [False, False, True, False]
+    assert changed(embedder="tfidf") == [False, False, False, True]
+    assert changed(options=TrainingOptions(epochs=3)) == [False, True, True, True]
+    assert changed(seeds=3) == [False] * 4
 
 
 # -- leaks -----------------------------------------------------------------------------------------
