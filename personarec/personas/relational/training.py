@@ -218,7 +218,7 @@ class Trainer:
         if block is None:
             block, drawn = self._sampled(drawn)
         messages = [tower.messages(block) for tower in self.towers]
-        others = len(batches) * self._other_losses(block, corrupted, broken)
+        others = len(batches) * self._other_losses(block, messages[0], corrupted, broken)
         lagging = [m.detach().requires_grad_() for m in messages]
         losses = []
         for batch in drawn:
@@ -317,14 +317,17 @@ class Trainer:
         )
 
     def _other_losses(
-        self, block: Block, corrupted: Passing | None, broken: Block | None
+        self, block: Block, heard: Tensor, corrupted: Passing | None, broken: Block | None
     ) -> Tensor:
-        """This process's part of the losses that are off unless given a weight."""
+        """This process's part of the losses that are off unless given a weight.
+
+        ``heard``: the messages of the inputs' tower.
+        """
         s, loss = self.settings, torch.zeros(())
         if s.links:
             loss = loss + s.links * self._link_loss()
         if s.contrast:  # of the block as it is: each process does the same, or has its own block
-            contrast = self._contrast_loss(block, corrupted, broken)
+            contrast = self._contrast_loss(block, heard, corrupted, broken)
             loss = loss + s.contrast / self.peers.size * contrast
         return loss
 
@@ -353,12 +356,12 @@ class Trainer:
         )
 
     def _contrast_loss(
-        self, block: Block, corrupted: Passing | None, broken: Block | None
+        self, block: Block, heard: Tensor, corrupted: Passing | None, broken: Block | None
     ) -> Tensor:
         """D(h, s) = hᵀ M s + c, s = σ(mean h) of the graph as it is, for both classes."""
         assert self.judge is not None
         tower, s = self.model.inputs, self.settings
-        positive = tower(block)
+        positive = tower.items(block)[: block.wanted] + heard
         items = block.ids[self.rated[2]]
         if corrupted is None:
             broken = block
