@@ -58,7 +58,11 @@ class Tower(nn.Module):
 
         ``order``: int64, a permutation of the block's items that their own vectors are put in.
         """
-        return self.items(block, order)[: block.wanted] + self.messages(block, order)
+        return self.hearing(self.messages(block, order), block, order)
+
+    def hearing(self, messages: Tensor, block: Block, order: Tensor | None = None) -> Tensor:
+        """h from what :meth:`messages` gave before; as in :meth:`forward`."""
+        return self.items(block, order)[: block.wanted] + messages
 
     def items(self, block: Block, order: Tensor | None = None) -> Tensor:
         """Own vectors of the block's items."""

@@ -296,8 +296,7 @@ class Trainer:
     def _next_item_loss(self, drawn: _Drawn, block: Block, messages: list[Tensor]) -> Tensor:
         """This process's part of a batch's loss; the parts' sum is the loss."""
         inputs, outputs = (
-            tower.items(block)[: block.wanted] + m
-            for tower, m in zip(self.towers, messages, strict=True)
+            tower.hearing(m, block) for tower, m in zip(self.towers, messages, strict=True)
         )
         ids, rate, count = block.ids[self.rated[2]], self.settings.dropout, len(drawn.target)
         offsets: Tensor = self.model.offsets
@@ -361,7 +360,7 @@ class Trainer:
         """D(h, s) = hᵀ M s + c, s = σ(mean h) of the graph as it is, for both classes."""
         assert self.judge is not None
         tower, s = self.model.inputs, self.settings
-        positive = tower.items(block)[: block.wanted] + heard
+        positive = tower.hearing(heard, block)
         items = block.ids[self.rated[2]]
         if corrupted is None:
             broken = block
