@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
@@ -70,8 +71,17 @@ def _prepare(work: Callable[[Any, Any], Any], shared: Any) -> None:
     global _prepared  # noqa: PLW0603  (a worker's initializer has no other place to leave it)
     import torch
 
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     _prepared = work, shared
     torch.set_num_threads(1)
+
+
+def _end_with_parent() -> None:
+    """Nobody is left to take the result, and the job may have an hour to go."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
 
 
 def _run_here(job: Any) -> Any:

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import fcntl
+import multiprocessing
 import os
+import time
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -24,3 +29,45 @@ class DeadlyInputs:
 def test_a_killed_process_is_said_in_one_line() -> None:
     with pytest.raises(TryAgainError, match="run it again with --workers 1"):
         list(side_by_side(len, DeadlyInputs(), [(0, "base"), (1, "base")], 2))  # type: ignore[arg-type]
+
+
+def hold(lock: Path, _job: int) -> None:
+    """Hold a lock, which only the end of the process lets go."""
+    with lock.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        lock.with_suffix(".held").touch()
+        time.sleep(600)
+
+
+def wait_for_held(lock: Path) -> None:
+    list(side_by_side(hold, lock, [0], 1))
+
+
+def test_a_worker_ends_with_a_killed_parent(tmp_path: Path) -> None:
+    lock = tmp_path / "lock"
+    parent = multiprocessing.get_context("spawn").Process(target=wait_for_held, args=(lock,))
+    parent.start()
+    _wait_until(lock.with_suffix(".held").exists)
+    assert not _free(lock)
+
+    parent.kill()
+    parent.join()
+
+    _wait_until(lambda: _free(lock))
+
+
+def _wait_until(happened: Callable[[], bool]) -> None:
+    for _ in range(600):
+        if happened():
+            return
+        time.sleep(0.1)
+    pytest.fail("it did not happen within a minute")
+
+
+def _free(lock: Path) -> bool:
+    with lock.open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+    return True
