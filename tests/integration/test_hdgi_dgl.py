@@ -11,9 +11,8 @@ from kg.errors import ChangeSomethingError
 from personarec.personas.hdgi import HDGIConfig, HDGIOptions, MetaPath, compose, train_hdgi
 from personarec.personas.hdgi.backends import open_backend
 from personarec.personas.hdgi.config import Variant
-from personarec.personas.hdgi.features import feature_map
+from personarec.personas.hdgi.inputs import path_inputs
 from personarec.personas.hdgi.model import HDGI
-from personarec.personas.hdgi.operators import operators
 
 N = 80
 TOLERANCE = 1e-4
@@ -40,19 +39,21 @@ def paths(variant: Variant) -> list[MetaPath]:
 
 @pytest.mark.parametrize("double", [False, True])
 @pytest.mark.parametrize("variant", ["convolution", "attention"])
-def test_same_vectors_loss_and_gradients(variant: Variant, double: bool) -> None:
+@pytest.mark.parametrize("size", [16, 32], ids=["narrower than the features", "wider"])
+def test_same_vectors_loss_and_gradients(variant: Variant, double: bool, size: int) -> None:
     config = HDGIConfig(
-        variant=variant, embedding_size=32, heads=4, semantic_size=8, double_self_loop=double
+        variant=variant, embedding_size=size, heads=4, semantic_size=8, double_self_loop=double
     )
     torch.manual_seed(0)
     model = HDGI(20, 2, config)
-    features = feature_map(np.random.default_rng(1).random((N, 20), np.float32), "cpu")
+    features = np.random.default_rng(1).random((N, 20), np.float32)
     order = torch.randperm(N)
     found = []
     for name in ("torch", "dgl"):
-        along = operators(paths(variant), config, open_backend(name, "cpu"), "cpu")
-        vectors, beta = model.embed(features, along)
-        loss = model.loss(features, along, order)
+        backend = open_backend(name, "cpu")
+        inputs = path_inputs(features, paths(variant), config, backend, "cpu")
+        vectors, beta = model.embed(inputs)
+        loss = model.loss(inputs, order)
         found.append([vectors, beta, loss, *torch.autograd.grad(loss, list(model.parameters()))])
     for ours, theirs in zip(*found, strict=True):
         torch.testing.assert_close(ours, theirs, atol=TOLERANCE, rtol=TOLERANCE)

@@ -14,9 +14,10 @@ from torch.nn import functional
 from personarec.personas.hdgi import HDGIConfig, MetaPath
 from personarec.personas.hdgi.backends import open_backend
 from personarec.personas.hdgi.config import Variant
-from personarec.personas.hdgi.features import feature_map
+from personarec.personas.hdgi.features import Features
+from personarec.personas.hdgi.inputs import PathFirst, PathInput, WeightFirst, path_inputs
 from personarec.personas.hdgi.model import HDGI, PathAttention, PathConvolution
-from personarec.personas.hdgi.operators import attention, operators
+from personarec.personas.hdgi.operators import attention, convolution
 from personarec.personas.hdgi.torch_backend import TorchBackend
 
 N, WIDTH = 9, 7
@@ -28,16 +29,24 @@ def symmetric(seed: int, diagonal: bool = False) -> sparse.csr_array:
     return sparse.csr_array(np.maximum(dense, dense.T))
 
 
+NARROW, WIDE = 6, 9
+"""Sizes of vectors, below and above the features' width."""
+
+
 def setting(
-    variant: Variant, double: bool = False
+    variant: Variant, double: bool = False, size: int = NARROW
 ) -> tuple[HDGI, list[MetaPath], Tensor, HDGIConfig]:
     config = HDGIConfig(
-        variant=variant, embedding_size=6, heads=3, semantic_size=4, double_self_loop=double
+        variant=variant, embedding_size=size, heads=3, semantic_size=4, double_self_loop=double
     )
     torch.manual_seed(0)
     model = HDGI(WIDTH, 2, config)
     paths = [MetaPath("one", (symmetric(1),)), MetaPath("two", (symmetric(2, True),))]
     return model, paths, torch.rand(N, WIDTH), config
+
+
+def inputs_of(features: Features, paths: list[MetaPath], config: HDGIConfig) -> list[PathInput]:
+    return path_inputs(features, paths, config, open_backend("torch", "cpu"), "cpu")
 
 
 def dense_path(layer: torch.nn.Module, x: Tensor, adjacency: Tensor, config: HDGIConfig) -> Tensor:
@@ -75,12 +84,14 @@ def dense_mix(model: HDGI, x: Tensor, paths: list[MetaPath], config: HDGIConfig)
 
 @pytest.mark.parametrize("variant", ["convolution", "attention"])
 @pytest.mark.parametrize("double", [False, True])
-def test_vectors_and_loss_are_those_of_the_equations(variant: Variant, double: bool) -> None:
-    model, paths, x, config = setting(variant, double)
-    along = operators(paths, config, open_backend("torch", "cpu"), "cpu")
-    features = feature_map(x.numpy(), "cpu")
+@pytest.mark.parametrize("size", [NARROW, WIDE])
+def test_vectors_and_loss_are_those_of_the_equations(
+    variant: Variant, double: bool, size: int
+) -> None:
+    model, paths, x, config = setting(variant, double, size)
+    inputs = inputs_of(x.numpy(), paths, config)
     true = dense_mix(model, x, paths, config)
-    found, beta = model.embed(features, along)
+    found, beta = model.embed(inputs)
     torch.testing.assert_close(found, true, atol=1e-5, rtol=1e-5)
     assert float(beta.sum()) == pytest.approx(1)
 
@@ -90,7 +101,7 @@ def test_vectors_and_loss_are_those_of_the_equations(variant: Variant, double: b
     logits = torch.cat([model.discriminator(h, summary)[:, 0] for h in (true, shuffled)])
     answers = torch.cat([torch.ones(N), torch.zeros(N)])
     expected = functional.binary_cross_entropy_with_logits(logits, answers)
-    loss = model.loss(features, along, order)
+    loss = model.loss(inputs, order)
     torch.testing.assert_close(loss, expected)
 
     wanted = torch.autograd.grad(expected, list(model.parameters()), retain_graph=True)
@@ -103,18 +114,20 @@ def test_the_second_self_loop_changes_the_convolution_and_not_the_attention() ->
         found = []
         for double in (False, True):
             model, paths, x, config = setting(variant, double)  # type: ignore[arg-type]
-            along = operators(paths, config, open_backend("torch", "cpu"), "cpu")
-            found.append(model.embed(feature_map(x.numpy(), "cpu"), along)[0])
+            found.append(model.embed(inputs_of(x.numpy(), paths, config))[0])
         assert torch.allclose(*found) == same
 
 
-def test_sparse_features_give_the_same_as_dense_ones() -> None:
-    model, paths, x, config = setting("convolution")
+@pytest.mark.parametrize(("size", "order"), [(NARROW, WeightFirst), (WIDE, PathFirst)])
+def test_sparse_features_give_the_same_as_dense_ones(size: int, order: type) -> None:
+    model, paths, x, config = setting("convolution", size=size)
     x = torch.where(x > 0.5, x, 0)
-    along = operators(paths, config, open_backend("torch", "cpu"), "cpu")
-    dense = model.loss(feature_map(x.numpy(), "cpu"), along, torch.arange(N).roll(1))
-    packed = feature_map(sparse.csr_array(x.numpy()), "cpu")
-    loss = model.loss(packed, along, torch.arange(N).roll(1))
+    inputs = inputs_of(x.numpy(), paths, config)
+    assert {type(i) for i in inputs} == {order}
+    dense = model.loss(inputs, torch.arange(N).roll(1))
+    packed = inputs_of(sparse.csr_array(x.numpy()), paths, config)
+    assert {type(i) for i in packed} == {WeightFirst}, "Â X would be dense"
+    loss = model.loss(packed, torch.arange(N).roll(1))
     torch.testing.assert_close(loss, dense)
     for got, want in zip(
         torch.autograd.grad(loss, list(model.parameters())),
@@ -149,7 +162,7 @@ def test_factored_convolution_equals_the_product_of_its_factors() -> None:
     config = HDGIConfig(embedding_size=6)
     x = torch.rand(N, 6)
     kept, made = (
-        operators([MetaPath("chain", f)], config, open_backend("torch", "cpu"), "cpu")[0](x)
+        convolution(MetaPath("chain", f), config, open_backend("torch", "cpu"), "cpu")(x)
         for f in (chain, (whole,))
     )
     torch.testing.assert_close(kept, made)

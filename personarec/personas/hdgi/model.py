@@ -7,14 +7,15 @@ numbers are those of docs/hdgi.md.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional, init
 
-from personarec.personas.hdgi.backends import Attention, Product
+from personarec.personas.hdgi.backends import Attention
 from personarec.personas.hdgi.config import HDGIConfig
-from personarec.personas.hdgi.features import FeatureMap
-from personarec.personas.hdgi.operators import Operators
+from personarec.personas.hdgi.inputs import Attended, PathFirst, PathInput, WeightFirst, both
 
 GAIN = 1.414
 """Gain of the Xavier initialisation of every attention weight, as in the authors' code."""
@@ -30,10 +31,12 @@ class PathConvolution(nn.Module):
         self.activation = nn.PReLU()
         init.xavier_uniform_(self.weight)
 
-    def forward(self, projected: Tensor, convolve: Product) -> Tensor:
-        """X W, shape (n, size), and the path's operator → shape (n, size)."""
-        result: Tensor = self.activation(convolve(projected) + self.bias)
-        return result
+    def forward(
+        self, features: WeightFirst | PathFirst, permutation: Tensor | None
+    ) -> list[Tensor]:
+        """Vectors of the nodes, shape (n, size), and, with a permutation, of the shuffled ones."""
+        convolved = features.convolved(self.weight, permutation)
+        return [self.activation(x + self.bias) for x in convolved]
 
 
 class PathAttention(nn.Module):
@@ -54,8 +57,12 @@ class PathAttention(nn.Module):
         self.weight = nn.Parameter(torch.cat(heads, dim=1))
         self.score = nn.Parameter(torch.cat(scores, dim=1).T.reshape(config.heads, 2, width))
 
-    def forward(self, projected: Tensor, attend: Attention) -> Tensor:
-        """X W, shape (n, size), and the path's operator → shape (n, size)."""
+    def forward(self, features: Attended, permutation: Tensor | None) -> list[Tensor]:
+        """As that of :class:`PathConvolution`."""
+        projected = both(features.features(self.weight), permutation)
+        return [self._attended(x, features.attend) for x in projected]
+
+    def _attended(self, projected: Tensor, attend: Attention) -> Tensor:
         values = projected.view(len(projected), self.heads, -1)
         left, right = ((values * self.score[:, side]).sum(-1) for side in (0, 1))
         attended = attend(values, left, right)
@@ -63,7 +70,7 @@ class PathAttention(nn.Module):
 
 
 class SemanticAttention(nn.Module):
-    """Eq. 5: β = softmax over paths of the mean over nodes of qᵀ tanh(W h + b); H = Σ β_i H_i.
+    """Eq. 5: β = softmax over paths of the mean over nodes of qᵀ tanh(W h + b).
 
     β is one number a path for the whole graph, not one a node. b is drawn as W and q are.
     """
@@ -76,14 +83,18 @@ class SemanticAttention(nn.Module):
         for parameter in (self.weight, self.bias, self.query):
             init.xavier_uniform_(parameter, GAIN)
 
-    def forward(self, by_path: list[Tensor]) -> tuple[Tensor, Tensor]:
-        """Vectors by path, each (n, size) → their weighted sum (n, size), and β (paths,)."""
+    def forward(self, by_path: Sequence[Tensor]) -> Tensor:
+        """Vectors by path, each (n, size) → β, shape (paths,)."""
         scores = [(torch.tanh(h @ self.weight + self.bias) @ self.query.T).mean() for h in by_path]
-        beta = torch.softmax(torch.stack(scores), dim=0)
-        mixed = beta[0] * by_path[0]
-        for share, h in zip(beta[1:], by_path[1:], strict=True):
-            mixed = mixed + share * h
-        return mixed, beta
+        return torch.softmax(torch.stack(scores), dim=0)
+
+
+def mixed(beta: Tensor, by_path: Sequence[Tensor]) -> Tensor:
+    """Eq. 5: Σ β_i x_i of the vectors, or of anything linear in them."""
+    result = beta[0] * by_path[0]
+    for share, x in zip(beta[1:], by_path[1:], strict=True):
+        result = result + share * x
+    return result
 
 
 class HDGI(nn.Module):
@@ -106,42 +117,43 @@ class HDGI(nn.Module):
         init.xavier_uniform_(self.discriminator.weight)
         init.zeros_(self.discriminator.bias)
 
-    def project(self, features: FeatureMap) -> list[Tensor]:
-        """X W_i of each path, shape (n, size)."""
-        return [features(path.get_parameter("weight")) for path in self.paths]
+    def by_path(
+        self, inputs: Sequence[PathInput], permutation: Tensor | None = None
+    ) -> list[list[Tensor]]:
+        """Vectors of each path, shape (n, size), of the graph; with a permutation, then those of
+        the graph with the features so shuffled."""
+        pairs = zip(self.paths, inputs, strict=True)
+        found = [path(features, permutation) for path, features in pairs]
+        return [list(vectors) for vectors in zip(*found, strict=True)]
 
-    def mix(self, projected: list[Tensor], operators: Operators) -> tuple[Tensor, Tensor]:
-        """Node vectors H, shape (n, size), and β, shape (paths,), from the projected features."""
-        triples = zip(self.paths, projected, operators, strict=True)
-        mixed: tuple[Tensor, Tensor] = self.semantic([p(x, o) for p, x, o in triples])
-        return mixed
-
-    def loss(self, features: FeatureMap, operators: Operators, permutation: Tensor) -> Tensor:
+    def loss(self, inputs: Sequence[PathInput], permutation: Tensor) -> Tensor:
         """Eq. 6 to 8: cross-entropy of telling nodes from nodes with the features of others.
 
         One permutation of X for all meta-paths; the paths and the weights are the same, β is that
         of the shuffled pass; the summary s = σ(mean of H) is that of the true pass for both.
 
         Args:
-            features: X.
-            operators: one a path.
+            inputs: one a path.
             permutation: int64, shape (n,), the row of X that each node gets.
 
         Returns:
             the mean over 2n scores, a scalar.
         """
-        projected = self.project(features)
-        true, _ = self.mix(projected, operators)
-        # A shuffled product is the product of the shuffled: (π X) W = π (X W).
-        shuffled, _ = self.mix([x.index_select(0, permutation) for x in projected], operators)
-        summary = torch.sigmoid(true.mean(dim=0))
+        true, shuffled = self.by_path(inputs, permutation)
+        beta = self.semantic(true)
+        summary = torch.sigmoid(mixed(beta, [h.mean(dim=0) for h in true]))
         direction = self.discriminator.weight[0] @ summary
-        scores = torch.cat((true @ direction, shuffled @ direction)) + self.discriminator.bias
+        # D is linear in h, so the paths' scores are mixed, and not their vectors.
+        positive = mixed(beta, [h @ direction for h in true])
+        negative = mixed(self.semantic(shuffled), [h @ direction for h in shuffled])
+        scores = torch.cat((positive, negative)) + self.discriminator.bias
         answers = torch.zeros_like(scores)
-        answers[: len(true)] = 1
+        answers[: len(positive)] = 1
         return functional.binary_cross_entropy_with_logits(scores, answers)
 
-    def embed(self, features: FeatureMap, operators: Operators) -> tuple[Tensor, Tensor]:
+    def embed(self, inputs: Sequence[PathInput]) -> tuple[Tensor, Tensor]:
         """Node vectors, float32 (n, size), and β, float32 (paths,), without gradients."""
         with torch.no_grad():
-            return self.mix(self.project(features), operators)
+            (vectors,) = self.by_path(inputs)
+            beta = self.semantic(vectors)
+            return mixed(beta, vectors), beta

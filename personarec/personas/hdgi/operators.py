@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,9 +12,6 @@ from torch import Tensor
 from personarec.personas.hdgi.backends import Attention, Backend, Product
 from personarec.personas.hdgi.config import HDGIConfig
 from personarec.personas.hdgi.paths import MetaPath
-
-Operators = Sequence[Callable[..., Tensor]]
-"""One a meta-path: a :class:`Convolution`, or an Attention."""
 
 
 @dataclass(frozen=True)
@@ -63,12 +59,3 @@ def attention(path: MetaPath, backend: Backend) -> Attention:
     with_self.eliminate_zeros()
     with_self.sort_indices()
     return backend.attention(with_self)
-
-
-def operators(
-    paths: Sequence[MetaPath], config: HDGIConfig, backend: Backend, device: str
-) -> Operators:
-    """One operator a meta-path, for the variant of the configuration."""
-    if config.variant == "attention":
-        return [attention(p, backend) for p in paths]
-    return [convolution(p, config, backend, device) for p in paths]

@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from kg.errors import ChangeSomethingError
 from personarec.personas.hdgi.backends import open_backend
 from personarec.personas.hdgi.config import HDGIConfig, HDGIOptions
-from personarec.personas.hdgi.features import Features, feature_map
+from personarec.personas.hdgi.features import Features
+from personarec.personas.hdgi.inputs import path_inputs
 from personarec.personas.hdgi.model import HDGI
-from personarec.personas.hdgi.operators import operators
 from personarec.personas.hdgi.paths import MetaPath
 from personarec.torch_threads import torch_threads
 
@@ -71,8 +71,8 @@ def train_hdgi(
     for path in paths:
         if path.n != n:
             raise ValueError(f"{path.name} joins {path.n} nodes, but there are features of {n}")
-    x = feature_map(features, options.device)
-    along = operators(paths, config, open_backend(options.backend, options.device), options.device)
+    backend = open_backend(options.backend, options.device)
+    inputs = path_inputs(features, paths, config, backend, options.device)
     forked: list[int] | None = [] if options.device == "cpu" else None  # none: every accelerator
     with torch_threads(options.threads), torch.random.fork_rng(forked):
         torch.manual_seed(options.seed)
@@ -84,7 +84,7 @@ def train_hdgi(
         for epoch in range(1, options.epochs + 1):
             # Drawn on the CPU, so that every device sees the same permutations.
             permutation = torch.randperm(n).to(options.device)
-            loss = model.loss(x, along, permutation)
+            loss = model.loss(inputs, permutation)
             losses.append(float(loss.detach()))
             if not math.isfinite(losses[-1]):
                 raise ChangeSomethingError(
@@ -103,7 +103,7 @@ def train_hdgi(
             loss.backward()  # type: ignore[no-untyped-call]
             optimiser.step()
         model.load_state_dict(best)
-        embeddings, beta = model.embed(x, along)
+        embeddings, beta = model.embed(inputs)
     return TrainedHDGI(
         embeddings.cpu().numpy(), beta.cpu().numpy(), tuple(losses), best_epoch, model
     )
