@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,6 +22,8 @@ from personarec.evaluation.significance import bootstrap_together, holm, mcnemar
 from personarec.evaluation.slices import Slicing, slicings
 from personarec.personas.facts import FactModel
 from personarec.retriever.popularity import item_counts
+from personarec.retriever.sasrec import SasRecConfig
+from personarec.retriever.training import TrainingOptions
 
 FORMAT = 1
 FEW = 20
@@ -68,6 +70,7 @@ def results_document(done: Finished) -> dict[str, Any]:
         "trials": world.config.trials,
         "encoder": world.config.encoder,
         "dimensions": world.config.dim,
+        "network": _changed(world.config.sasrec, world.config.options),
         "users": len(users),
         "queries": len(world.protocol.test),
         "items": len(world.data.catalogue.ids),
@@ -184,9 +187,26 @@ def _rows(
                 str(n): float(ndcg(found[:, lengths == n], 10).mean()) for n in np.unique(lengths)
             }
         if row.name in done.found:
-            entry["tuned"] = done.found[row.name]
+            entry["tuned"] = _tuned(done.found[row.name])
         rows.append(entry)
     return rows
+
+
+def _tuned(found: Mapping[str, Any]) -> dict[str, Any]:
+    """What a row's trials found, as far as it is not the default."""
+    settings = found.get("evidence")
+    if settings is None:
+        settings = _changed(SasRecConfig(**found["sasrec"]), TrainingOptions(**found["options"]))
+    return {
+        "settings": settings, "validation": found["validation"], "trials": found["trials"],
+    }  # fmt: skip
+
+
+def _changed(sasrec: SasRecConfig, options: TrainingOptions) -> dict[str, Any]:
+    """Settings of the network that are not the default and that results follow from."""
+    return sasrec.model_dump(exclude_defaults=True) | options.model_dump(
+        exclude_defaults=True, exclude={"device", "seed", "threads"}
+    )
 
 
 def _mean(found: list[dict[str, float]]) -> dict[str, float]:

@@ -48,6 +48,8 @@ def facts_of_run(document: dict[str, Any]) -> list[str]:
          "Models are fitted without the validation items, which settings are chosen by."),
         f"Seeds: {document['seeds']}; {tuned}; trained persona encoder: {document['encoder']}, "
         f"{document['dimensions']} dimensions.",
+        f"Sequence model: {_settings(document['network'])}"
+        + ("; trials start from there." if document["trials"] else "."),
         "Full catalogue, seen items masked, ties share their mean rank. A user's values are "
         "averaged over the seeds (and queries) before anything is drawn; intervals are 95 % "
         "percentile intervals of a paired bootstrap over users; p of HR is McNemar's exact test; "
@@ -74,6 +76,16 @@ def metric_tables(document: dict[str, Any]) -> list[Table]:
         )
         for group in groups
     ]  # fmt: skip
+
+
+def trials_found(document: dict[str, Any]) -> list[str]:
+    """What the trials of each row found, in lines; none: there were none."""
+    return [
+        f"{r['name']}: best validation NDCG@10 {figure(r['tuned']['validation'])} of "
+        f"{r['tuned']['trials']} trials, with {_settings(r['tuned']['settings'])}"
+        for r in document["rows"]
+        if "tuned" in r
+    ]
 
 
 def comparison_table(document: dict[str, Any]) -> Table:
@@ -171,6 +183,15 @@ def prefix_table(document: dict[str, Any]) -> Table | None:
     )
 
 
+def _settings(changed: dict[str, Any]) -> str:
+    """Settings in words."""
+    words = [
+        f"{name.replace('_', ' ')} {f'{value:.3g}' if isinstance(value, float) else value}"
+        for name, value in changed.items()
+    ]
+    return ", ".join(words) or "the defaults"
+
+
 def _p(found: dict[str, Any]) -> str:
     return "<.001" if found["holm"] < 0.001 else figure(found["holm"], 3)
 
@@ -193,6 +214,8 @@ def as_markdown(document: dict[str, Any], command: str) -> str:
     for title, columns, rows in metric_tables(document):
         lines += [f"### {title.capitalize()}", "", *_table(columns, rows)]
     lines += _absent(document, lambda text: text.replace("|", "\\|"))
+    if trials := trials_found(document):
+        lines += ["## What the trials found", "", *(f"- {line}" for line in trials), ""]
     sections: list[tuple[str, list[Table]]] = [
         ("The paper's table", [paper_table(document)]),
         ("Differences", [comparison_table(document)]),
@@ -249,6 +272,8 @@ def as_html(document: dict[str, Any], command: str) -> str:
     if document["absent"]:
         reasons = [f"{a['name']}: {a['reason']}" for a in document["absent"]]
         parts.append(_section("Rows that are not there", _list(reasons)))
+    if trials := trials_found(document):
+        parts.append(_section("What the trials found", _list(trials)))
     parts.append(_section("The paper's table", _tables([paper_table(document)])))
     if prefix := prefix_table(document):
         parts.append(_section("Unseen users, NDCG@10 by items shown", _tables([prefix])))

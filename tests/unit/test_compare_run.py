@@ -21,7 +21,7 @@ from personarec.compare.checks import run_checks
 from personarec.compare.document import results_document
 from personarec.compare.fitted import Fitted
 from personarec.compare.networks import network_inputs
-from personarec.compare.report import write_report
+from personarec.compare.report import as_html, as_markdown, write_report
 from personarec.compare.rows import ROWS as ROWS_BY_NAME
 from personarec.compare.run import compare_world
 from personarec.compare.tuning import tune_row, tuning_folder
@@ -29,6 +29,7 @@ from personarec.compare.world import without_later_purchases
 from personarec.evaluation.leakage import LeakError
 from personarec.evaluation.metrics import ndcg
 from personarec.evaluation.sequences import Sequences
+from personarec.retriever.sasrec import SasRecConfig
 from personarec.retriever.training import TrainingOptions
 from personarec.retriever.transitions import transition_counts
 
@@ -260,6 +261,39 @@ def test_trials_are_kept_and_their_settings_used(tmp_path: Path) -> None:
     config = json.loads((done.cells["sasrec"][0].folder / "config.json").read_text())
     assert config["settings"]["sasrec"] == done.found["sasrec"]["sasrec"]
     assert compare_world(world, quiet).made == 0
+
+
+SETTINGS = "embedding size 16, max length 8, epochs 2, batch size 64, negatives 0"
+"""What the network of ``small_world`` has that is not the default."""
+
+
+def test_the_report_says_what_the_trials_found_and_where_they_started(tmp_path: Path) -> None:
+    world = small_world(tmp_path, rows=("popularity", "transitions", "sasrec"), trials=3, seeds=1)
+    done = compare_world(world, quiet)
+    document = results_document(done)
+    tuned = {r["name"]: r["tuned"] for r in document["rows"] if "tuned" in r}
+    assert set(tuned) == {"transitions", "sasrec"}
+    assert tuned["transitions"]["settings"] == done.found["transitions"]["evidence"]
+    whole = done.found["sasrec"]["sasrec"] | done.found["sasrec"]["options"]
+    assert tuned["sasrec"]["settings"].items() <= whole.items()
+    made = (
+        SasRecConfig().model_dump() | TrainingOptions().model_dump() | tuned["sasrec"]["settings"]
+    )
+    assert {n for n in whole if made[n] != whole[n]} <= {"seed", "device", "threads"}
+
+    for text in (as_markdown(document, "personarec"), as_html(document, "personarec")):
+        assert "What the trials found" in text
+        section = text.split("What the trials found")[1]
+        for name in tuned["sasrec"]["settings"]:
+            assert f"{name.replace('_', ' ')} " in section
+        assert f"Sequence model: {SETTINGS}; trials start from there." in text
+
+    plain = results_document(
+        compare_world(small_world(tmp_path, rows=("popularity",), seeds=1), quiet)
+    )
+    text = as_markdown(plain, "personarec")
+    assert f"Sequence model: {SETTINGS}." in text
+    assert "What the trials found" not in text
 
 
 def test_only_rows_that_an_option_reaches_are_searched_again(tmp_path: Path) -> None:
