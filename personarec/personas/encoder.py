@@ -38,6 +38,12 @@ class Personas(Protocol):
     def personas(self, sessions: Sequences) -> Matrix | sparse.csr_array:
         """float32, shape (b, size), each row of the visible items of one session alone."""
 
+    def long_term(self, sessions: Sequences) -> Matrix | sparse.csr_array:
+        """The same with every visible item weighing alike, in the same shape.
+
+        Who somebody is, beside what they want next: for near readers, and for reading.
+        """
+
     def score(self, sessions: Sequences) -> Matrix:
         """float32, shape (b, n_items): h p, a new array."""
 
@@ -92,6 +98,10 @@ class DensePersonas:
         source = self.items if self.inputs is None else self.inputs
         means = row_normalised(incidence(sessions)) @ source
         return np.where(sessions.lengths[:, None] > 0, means, self.center).astype(np.float32)
+
+    def long_term(self, sessions: Sequences) -> Matrix:
+        """See :class:`Personas`; where no item weighs more than another, the personas."""
+        return self.personas(sessions)
 
     def score(self, sessions: Sequences) -> Matrix:
         """h p: float32, shape (len(sessions), n_items)."""

@@ -131,6 +131,10 @@ class FactModel:
         """float32 csr, shape (b, n_facts): how much each session's visible items say each fact."""
         return csr_array(sessions.recency(self.config.age_decay) @ self.items)
 
+    def long_term(self, sessions: Sequences) -> csr_array:
+        """As :meth:`personas`, with every visible item weighing alike."""
+        return csr_array(sessions.recency(1.0) @ self.items)
+
     def score(self, sessions: Sequences) -> NDArray[np.float32]:
         """float32, shape (b, n_items): p_f Aᵀ, 0 for items that share no fact."""
         return np.asarray((self.personas(sessions) @ self._facts).toarray())

@@ -41,11 +41,16 @@ class ShrunkPersonas(DensePersonas):
 
     def personas(self, sessions: Sequences) -> Matrix:
         """See :class:`DensePersonas`."""
+        return self._shrunk(self.source.personas(sessions), sessions)
+
+    def long_term(self, sessions: Sequences) -> Matrix:
+        """See :class:`Personas`."""
+        return self._shrunk(self.source.long_term(sessions), sessions)
+
+    def _shrunk(self, personas: Matrix, sessions: Sequences) -> Matrix:
         shown = sessions.lengths[:, None].astype(np.float32)
         own = np.divide(shown, shown + self.kappa, out=np.zeros_like(shown), where=shown > 0)
-        return np.asarray(
-            own * self.source.personas(sessions) + (1 - own) * self.center, np.float32
-        )
+        return np.asarray(own * personas + (1 - own) * self.center, np.float32)
 
 
 class ShrunkEncoder(Encoder):

@@ -45,7 +45,7 @@ if TYPE_CHECKING:
 
 Vectors = NDArray[np.float32]
 
-PERSONA_FORMAT = 5
+PERSONA_FORMAT = 6
 """Raised whenever the same input would give other personas, so that they get a new version."""
 
 
@@ -56,8 +56,8 @@ class Learned:
     Attributes:
         model: the version.
         users: their keys.
-        vectors: float32, shape (n_users, dimension); no columns for personas that are lists of
-            facts.
+        vectors: long-term personas, float32, shape (n_users, dimension); no columns for personas
+            that are lists of facts.
         preferences: strongest facts.
         prototypes: kinds of readers, where there are enough of them.
     """
@@ -142,13 +142,15 @@ def learn_personas(store: GraphStore, facts: FactModel, fitted: FittedPersonas) 
         ChangeSomethingError: the encoder gave vectors that a vector index would not take.
     """
     data, config, sequences = fitted.data, fitted.config, fitted.sequences
-    personas = fitted.reporting.personas(sequences)
+    # What is stored is looked at: who is near, and what kinds there are. What is next is asked of
+    # the retriever, which makes personas with the encoder's own weights.
+    personas = fitted.reporting.long_term(sequences)
     as_facts = facts.personas(sequences)
     if isinstance(personas, sparse.csr_array):
         vectors = np.zeros((len(data.users), 0), np.float32)
         # The encoder's own list of facts, where it is one of the graph's facts.
         if personas.shape[1] == len(data.fact_columns):
-            as_facts = personas
+            as_facts = fitted.reporting.personas(sequences)
     else:
         vectors = np.asarray(personas, np.float32)
     model = PersonaModel(

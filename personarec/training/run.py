@@ -116,7 +116,7 @@ def train_data_set(
     choose = report
     if config.refit:
         train = data.split.train
-        early = personas.choosing.personas(train) if model.dimension else vectors
+        early = personas.choosing.long_term(train) if model.dimension else vectors
         early_counts = transition_counts(train)
         choose = make_phase(
             data, train, early, facts, early_counts, config, personas.choosing if scores else None

@@ -24,6 +24,7 @@ from personarec.personas.registry import ENCODERS, WRAPPERS, make_encoder
 
 NAMES = [*ENCODERS, *(f"{w}:svd" for w in WRAPPERS), "shuffled:propagation", "shrunk:shuffled:svd"]
 DENSE = [n for n in NAMES if n != "facts"]
+NEWER_WEIGH_MORE = ("facts", "relational", "recent:svd", "text")
 DIM, N_ITEMS = 6, 24
 PAST = [1, 3, 5]
 FUTURES = ([7, 9, 11, 0], [8, 10, 2, 4])
@@ -124,6 +125,25 @@ def test_rows_follow_the_users(name: str) -> None:
     order = np.random.default_rng(3).permutation(len(known))
     found = dense(model.personas(known.take(order)))
     np.testing.assert_allclose(found, dense(model.personas(known))[order], atol=1e-6)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_long_term_personas_weigh_all_visible_items_alike(name: str) -> None:
+    model, known = fitted(name), sequences()
+    found = model.long_term(known)
+    assert found.dtype == np.float32
+    assert found.shape == (len(known), model.items.shape[1])
+    one_by_one = [dense(model.long_term(known.take(np.array([u])))) for u in range(len(known))]
+    np.testing.assert_allclose(dense(found), np.concatenate(one_by_one), atol=1e-6)
+    # Items without a fact or a title in common, so that their order is seen.
+    there, back = (Sequences.from_lists([[1, 8, 20][::step]], N_ITEMS) for step in (1, -1))
+    if name == "random" or "shuffled" in name:  # drawn by the session as a whole
+        return
+    ours, theirs = (dense(model.long_term(s)) for s in (there, back))
+    np.testing.assert_allclose(ours, theirs, atol=1e-6)
+    assert ours.any()
+    in_order, turned = (dense(model.personas(s)) for s in (there, back))
+    assert np.allclose(in_order, turned, atol=1e-6) != (name in NEWER_WEIGH_MORE)
 
 
 @pytest.mark.parametrize("name", NAMES)

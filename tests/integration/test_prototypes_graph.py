@@ -290,12 +290,13 @@ def refused(graph: GraphAddress, *arguments: str) -> str:
     return err
 
 
+@pytest.mark.parametrize("encoder", ["propagation", "relational"])
 def test_from_learning_to_a_map_by_commands(
-    graph: GraphAddress, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    encoder: str, graph: GraphAddress, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with graph.connect() as store:
         ingest(store, resolve("demo"), graph.home, quiet)
-    learned = ok(graph, "personas", "train", "--encoder", "propagation")
+    learned = ok(graph, "personas", "train", "--encoder", encoder)
     assert ok(graph, "personas", "list") == [], "nothing is in the graph before it is written"
     assert ok(graph, "personas", "write")["current"] == learned["version"]
 
@@ -335,7 +336,7 @@ def test_from_learning_to_a_map_by_commands(
     assert "without a vector" in words
     listed = ok(graph, "personas", "list")
     assert [(v["encoder"], v["index"] is None, v["current"]) for v in listed] == [
-        ("propagation", False, False), ("facts", True, True),
+        (encoder, False, False), ("facts", True, True),
     ]  # fmt: skip
     ok(graph, "personas", "use", learned["version"])
     assert ok(graph, "personas", "show", "DEMOR00011") == persona

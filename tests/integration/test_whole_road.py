@@ -262,10 +262,10 @@ def test_a_persona_that_weighs_newer_items_more_is_part_of_the_retriever(
     retriever = Retriever.load(result.folder / "checkpoint")
     scores = retriever.evidence["persona"]
     assert isinstance(scores, PersonaScores)
-    # The stored personas are those that the retriever makes of the same items.
+    # The stored personas are of the retriever's own vectors, with all items weighing alike.
     data = read_data(store, "small")
     stored = read_personas(store, require_model(store, "small"), data.users)
-    made = scores.personas.personas(data.split.fit(refit=True))
+    made = scores.personas.long_term(data.split.fit(refit=True))
     np.testing.assert_allclose(stored, made, atol=1e-6)
 
     weighed = replace(retriever, weights={**retriever.weights, "persona": 0.5})

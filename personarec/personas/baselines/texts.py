@@ -61,6 +61,10 @@ class TextPersonas(DensePersonas):
         means = row_normalised(sessions.recency(self.decay)) @ self.items
         return np.where(sessions.lengths[:, None] > 0, means, self.center).astype(np.float32)
 
+    def long_term(self, sessions: Sequences) -> Matrix:
+        """See :class:`Personas`."""
+        return super().personas(sessions)
+
 
 class TextEncoder(_TextSettings):
     """Recency-weighted mean of the vectors of the visible items' texts."""
@@ -131,6 +135,10 @@ class KeywordPersonas(DensePersonas):
             texts = self.keywords.of(sessions.take(np.flatnonzero(shown)))
             result[shown] = self.narrowing(self.embedder.embed(texts))
         return result
+
+    def long_term(self, sessions: Sequences) -> Matrix:
+        """See :class:`Personas`."""
+        return replace(self, keywords=replace(self.keywords, decay=1.0)).personas(sessions)
 
 
 class KeywordsEncoder(_TextSettings):

@@ -68,6 +68,13 @@ class RecentPersonas(DensePersonas):
             own[:, -1] = 1
         return np.where(sessions.lengths[:, None] > 0, own, self.center).astype(np.float32)
 
+    def long_term(self, sessions: Sequences) -> Matrix:
+        """See :class:`Personas`: the mean of all visible items, with 0 where the offset is 1."""
+        found = super().personas(sessions)
+        if self.offset:
+            found[:, -1] = 0  # the same for everybody, it would make everybody alike
+        return found
+
 
 def shown(
     sessions: Sequences, most: int
