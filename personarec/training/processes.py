@@ -71,17 +71,25 @@ def _prepare(work: Callable[[Any, Any], Any], shared: Any) -> None:
     global _prepared  # noqa: PLW0603  (a worker's initializer has no other place to leave it)
     import torch
 
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    end_with_parent()
     _prepared = work, shared
     torch.set_num_threads(1)
 
 
-def _end_with_parent() -> None:
-    """Nobody is left to take the result, and the job may have an hour to go."""
+def end_with_parent() -> None:
+    """End this process as soon as the one that started it has ended, however that came.
+
+    Nobody is left to take the result then, and the job may have an hour to go.
+    """
     parent = multiprocessing.parent_process()
-    if parent is not None:
+    if parent is None:
+        return
+
+    def watch() -> None:
         parent.join()
         os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 def _run_here(job: Any) -> Any:

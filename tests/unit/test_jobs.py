@@ -1,4 +1,4 @@
-"""Training jobs in processes of their own: what happens when one dies."""
+"""Work in processes of its own: what happens when one dies."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from kg.errors import TryAgainError
+from personarec.personas.comparison.cells import Cell, make_cells
 from personarec.training.processes import side_by_side
 
 
@@ -31,6 +32,18 @@ def test_a_killed_process_is_said_in_one_line() -> None:
         list(side_by_side(len, DeadlyInputs(), [(0, "base"), (1, "base")], 2))  # type: ignore[arg-type]
 
 
+class HeldInputs:
+    """Holds a lock where it is unpickled, which only the end of that process lets go."""
+
+    name = "held"
+
+    def __init__(self, lock: Path) -> None:
+        self.lock = lock
+
+    def __setstate__(self, state: dict[str, Path]) -> None:
+        hold(state["lock"], 0)
+
+
 def hold(lock: Path, _job: int) -> None:
     """Hold a lock, which only the end of the process lets go."""
     with lock.open("w") as file:
@@ -39,13 +52,19 @@ def hold(lock: Path, _job: int) -> None:
         time.sleep(600)
 
 
-def wait_for_held(lock: Path) -> None:
+def wait_for_jobs(lock: Path) -> None:
     list(side_by_side(hold, lock, [0], 1))
 
 
-def test_a_worker_ends_with_a_killed_parent(tmp_path: Path) -> None:
+def wait_for_cells(lock: Path) -> None:
+    cell = Cell("alone", "svd", 2, 0)
+    make_cells(lock.parent / "cells", HeldInputs(lock), [cell], print)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("wait", [wait_for_jobs, wait_for_cells])
+def test_work_ends_with_a_killed_parent(tmp_path: Path, wait: Callable[[Path], None]) -> None:
     lock = tmp_path / "lock"
-    parent = multiprocessing.get_context("spawn").Process(target=wait_for_held, args=(lock,))
+    parent = multiprocessing.get_context("spawn").Process(target=wait, args=(lock,))
     parent.start()
     _wait_until(lock.with_suffix(".held").exists)
     assert not _free(lock)

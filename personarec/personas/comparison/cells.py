@@ -27,6 +27,7 @@ from kg.partial import write_json, written_whole
 from personarec.personas.comparison.alone import measure_alone
 from personarec.personas.comparison.strangers import measure_strangers
 from personarec.training.data import GraphData
+from personarec.training.processes import end_with_parent
 
 CELL_FORMAT = 3
 """Raised whenever the same cell and data would give another content."""
@@ -123,6 +124,7 @@ def _make(folder: Path, source: Path, cell: Cell, answer: Any) -> None:
     from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends this process
+    end_with_parent()
     try:
         with threadpool_limits(1):  # torch's too, where it is loaded
             data: GraphData = pickle.loads(source.read_bytes())
