@@ -21,10 +21,9 @@ from personarec.compare.cells import cell_key
 from personarec.compare.kept_personas import kept
 from personarec.compare.rows import PERSONA, SHUFFLED, TRAINED
 from personarec.compare.world import World
-from personarec.personas.encoder import Encoder, Personas, TrainingData
+from personarec.personas.encoder import ENCODER_FORMAT, Encoder, Personas, TrainingData
 from personarec.personas.registry import make_encoder
 from personarec.retriever.evidence import EvidenceData, build_evidence
-from personarec.training.persona_versions import PERSONA_FORMAT
 
 if TYPE_CHECKING:
     from personarec.retriever.fusion import Evidence
@@ -143,7 +142,7 @@ class Fitted:
 
     def _file(self, encoder: Encoder, report: bool) -> Path:
         identity = {
-            "personas": PERSONA_FORMAT, "data": self.world.data_hash, "report": report,
+            "personas": ENCODER_FORMAT, "data": self.world.data_hash, "report": report,
             "class": type(encoder).__name__,
             "encoder": encoder.model_dump(mode="json", serialize_as_any=True),
         }  # fmt: skip

@@ -6,8 +6,8 @@ from typing import Any
 
 from personarec.compare.config import CompareConfig
 from personarec.compare.rows import PERSONA, TRAINED, Row
+from personarec.personas.encoder import ENCODER_FORMAT
 from personarec.retriever.length_weights import GROUPS
-from personarec.training.persona_versions import PERSONA_FORMAT
 
 
 def row_identity(row: Row, config: CompareConfig) -> dict[str, Any]:
@@ -26,7 +26,7 @@ def row_identity(row: Row, config: CompareConfig) -> dict[str, Any]:
     if any(TRAINED in e for e in encoders):
         found["encoder"] = config.encoder
     if encoders:
-        found["personas"] = PERSONA_FORMAT
+        found["personas"] = ENCODER_FORMAT
     # Those that are rows of a network are as wide as its items, whatever was asked for.
     if scoring or (persona and persona.fusion != "rows"):
         found["dim"] = config.dim

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from personarec.training.data import GraphData
 
 Matrix = NDArray[np.float32]
+ENCODER_FORMAT = 5
+"""Raised whenever an encoder of the same settings, fitted to the same data, would give others."""
 
 
 class Personas(Protocol):

@@ -32,7 +32,7 @@ from kg.views.personas import (
 from kg.views.prototypes import Characteristic, Prototype, Prototypes
 from personarec.evaluation.leakage import refuse_leak
 from personarec.evaluation.sequences import Sequences
-from personarec.personas.encoder import TrainingData
+from personarec.personas.encoder import ENCODER_FORMAT, TrainingData
 from personarec.personas.facts import FactModel
 from personarec.personas.registry import make_encoder
 from personarec.training.config import TrainConfig
@@ -45,8 +45,10 @@ if TYPE_CHECKING:
 
 Vectors = NDArray[np.float32]
 
-PERSONA_FORMAT = 6
-"""Raised whenever the same input would give other personas, so that they get a new version."""
+STORED_FORMAT = 1
+"""Raised whenever other vectors or prototypes would be made of the same fitted encoder."""
+PERSONA_FORMAT = ENCODER_FORMAT + STORED_FORMAT
+"""Higher whenever the same input would give other personas, so that they get a new version."""
 
 
 @dataclass(frozen=True)
