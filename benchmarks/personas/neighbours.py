@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from benchmarks.hdgi.personas import read
 from personarec.evaluation.sequences import Sequences
-from personarec.personas.comparison.alone import SEEDED
+from personarec.personas.comparison.alone import takes_seeds
 from personarec.personas.comparison.intervals import nested_interval
 from personarec.personas.encoder import Matrix, TrainingData, incidence
 from personarec.personas.registry import make_encoder
@@ -65,9 +65,8 @@ def rows(data: GraphData) -> list[dict[str, Any]]:
     known, test = data.split.train, data.split.test
     made: list[dict[str, Any]] = []
     for name, dim in ENCODERS:
-        seeded = any(part in SEEDED for part in name.split(":"))
         by_rule: dict[str, list[NDArray[np.float64]]] = {}
-        for seed in range(SEEDS if seeded else 1):
+        for seed in range(SEEDS if takes_seeds(name) else 1):
             model = make_encoder(name, dim=dim, seed=seed).fit(TrainingData.of(data))
             rules = {"all alike": np.asarray(model.long_term(known))}
             own = np.asarray(model.personas(known))

@@ -63,14 +63,14 @@ def wanted(
 
 def cells_of(asked: PersonaComparison) -> list[Cell]:
     """The cells of one data set: the first seed of all before the second of any."""
-    from personarec.personas.comparison.alone import SEEDED, SIZELESS
+    from personarec.personas.comparison.alone import SIZELESS, takes_seeds
     from personarec.personas.comparison.cells import Cell
 
     cells = []
     for seed in range(asked.seeds):
         for dim in asked.dims:
             for name in asked.encoders:
-                if seed and not any(part in SEEDED for part in name.split(":")):
+                if seed and not takes_seeds(name):
                     continue
                 if name in SIZELESS and dim != asked.dims[0]:
                     continue

@@ -24,7 +24,7 @@ SIZELESS = ("constant", "facts", "ease-full")
 FULL_MATRIX = "ease-full"
 """The linear model itself, x B, that ``ease`` cuts to a size: no persona, a mark to look up to."""
 SEEDED = ("random", "propagation", "lightgcn", "hdgi", "relational")
-"""Encoders that draw something that matters; the others are made once."""
+"""Encoders that draw something that matters."""
 GRIDS: dict[str, tuple[dict[str, Any], ...]] = {
     "svd": ({"scaled": False}, {"scaled": True}),
     "recent:svd": ({"scaled": False}, {"scaled": True}),
@@ -32,6 +32,11 @@ GRIDS: dict[str, tuple[dict[str, Any], ...]] = {
     "hdgi": ({"user_features": "random"}, {"user_features": "items"}),
 }
 """Settings to choose from on validation."""
+
+
+def takes_seeds(encoder: str) -> bool:
+    """Whether another seed gives another fit; if not, one is measured."""
+    return any(part in SEEDED for part in encoder.split(":"))
 
 
 @dataclass(frozen=True)

@@ -48,5 +48,10 @@ def feature_map(features: Features, device: str) -> FeatureMap:
     """Multiplication of the features by a weight matrix, differentiable in the weights."""
     if sparse.issparse(features):
         return TorchBackend(device).product(sparse.csr_array(features, dtype=np.float32))
-    dense = torch.from_numpy(np.ascontiguousarray(features, np.float32)).to(device)
+    dense = dense_features(features, device)
     return lambda weight: dense @ weight
+
+
+def dense_features(features: NDArray[np.float32], device: str) -> Tensor:
+    """The features as a tensor on the device, float32, shape (n, width)."""
+    return torch.from_numpy(np.ascontiguousarray(features, np.float32)).to(device)

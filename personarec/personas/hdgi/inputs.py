@@ -10,14 +10,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
-import numpy as np
-import torch
 from scipy import sparse
 from torch import Tensor
 
 from personarec.personas.hdgi.backends import Attention, Backend
 from personarec.personas.hdgi.config import HDGIConfig
-from personarec.personas.hdgi.features import FeatureMap, Features, feature_map
+from personarec.personas.hdgi.features import FeatureMap, Features, dense_features, feature_map
 from personarec.personas.hdgi.operators import Convolution, attention, convolution
 from personarec.personas.hdgi.paths import MetaPath
 
@@ -31,7 +29,7 @@ class WeightFirst:
 
     def convolved(self, weight: Tensor, permutation: Tensor | None) -> list[Tensor]:
         """Â X W, float32 (n, size), and, with a permutation π of the nodes, Â π X W too."""
-        return [self.convolve(x) for x in both(self.features(weight), permutation)]
+        return [self.convolve(x) for x in with_permuted(self.features(weight), permutation)]
 
 
 @dataclass(frozen=True)
@@ -64,7 +62,7 @@ class Attended:
     attend: Attention
 
 
-def both(projected: Tensor, permutation: Tensor | None) -> list[Tensor]:
+def with_permuted(projected: Tensor, permutation: Tensor | None) -> list[Tensor]:
     """X W, and, with a permutation, π (X W), which is (π X) W."""
     if permutation is None:
         return [projected]
@@ -100,5 +98,5 @@ def path_inputs(
     if sparse.issparse(features) or features.shape[1] > config.embedding_size:
         mapped = feature_map(features, device)
         return [WeightFirst(mapped, convolve) for convolve in operators]
-    x = torch.from_numpy(np.ascontiguousarray(features, np.float32)).to(device)
+    x = dense_features(features, device)
     return [PathFirst(x, convolve, convolve(x)) for convolve in operators]

@@ -15,7 +15,13 @@ from torch.nn import functional, init
 
 from personarec.personas.hdgi.backends import Attention
 from personarec.personas.hdgi.config import HDGIConfig
-from personarec.personas.hdgi.inputs import Attended, PathFirst, PathInput, WeightFirst, both
+from personarec.personas.hdgi.inputs import (
+    Attended,
+    PathFirst,
+    PathInput,
+    WeightFirst,
+    with_permuted,
+)
 
 GAIN = 1.414
 """Gain of the Xavier initialisation of every attention weight, as in the authors' code."""
@@ -31,11 +37,9 @@ class PathConvolution(nn.Module):
         self.activation = nn.PReLU()
         init.xavier_uniform_(self.weight)
 
-    def forward(
-        self, features: WeightFirst | PathFirst, permutation: Tensor | None
-    ) -> list[Tensor]:
+    def forward(self, source: WeightFirst | PathFirst, permutation: Tensor | None) -> list[Tensor]:
         """Vectors of the nodes, shape (n, size), and, with a permutation, of the shuffled ones."""
-        convolved = features.convolved(self.weight, permutation)
+        convolved = source.convolved(self.weight, permutation)
         return [self.activation(x + self.bias) for x in convolved]
 
 
@@ -57,10 +61,10 @@ class PathAttention(nn.Module):
         self.weight = nn.Parameter(torch.cat(heads, dim=1))
         self.score = nn.Parameter(torch.cat(scores, dim=1).T.reshape(config.heads, 2, width))
 
-    def forward(self, features: Attended, permutation: Tensor | None) -> list[Tensor]:
+    def forward(self, source: Attended, permutation: Tensor | None) -> list[Tensor]:
         """As that of :class:`PathConvolution`."""
-        projected = both(features.features(self.weight), permutation)
-        return [self._attended(x, features.attend) for x in projected]
+        projected = with_permuted(source.features(self.weight), permutation)
+        return [self._attended(x, source.attend) for x in projected]
 
     def _attended(self, projected: Tensor, attend: Attention) -> Tensor:
         values = projected.view(len(projected), self.heads, -1)
