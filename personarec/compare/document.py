@@ -194,8 +194,13 @@ def _rows(
 
 def _tuned(found: Mapping[str, Any]) -> dict[str, Any]:
     """What a row's trials found, as far as it is not the default."""
-    settings = found.get("evidence")
-    if settings is None:
+    if "evidence" in found:
+        settings = {
+            f"{part} {name}": value
+            for part, own in found["evidence"].items()
+            for name, value in own.items()
+        }
+    else:
         settings = _changed(SasRecConfig(**found["sasrec"]), TrainingOptions(**found["options"]))
     return {
         "settings": settings, "validation": found["validation"], "trials": found["trials"],

@@ -36,21 +36,19 @@ class Fitted:
 
     Attributes:
         world: what they are fitted to.
-        settings: of an evidence, by its name, where trials found others than the defaults.
     """
 
-    def __init__(
-        self, world: World, settings: Mapping[str, Mapping[str, Any]] | None = None
-    ) -> None:
+    def __init__(self, world: World) -> None:
         self.world = world
-        self.settings = settings or {}
         self._evidence = lru_cache(maxsize=24)(self._fit_evidence)
         self._personas = lru_cache(maxsize=12)(self._fit_personas)
         self._data = lru_cache(maxsize=2)(self._evidence_data)
         self._texts = lru_cache(maxsize=2)(self._embed_items)
 
-    def evidence(self, name: str, seed: int, *, report: bool) -> Evidence:
-        """An evidence by the name that rows give it.
+    def evidence(
+        self, name: str, seed: int, *, report: bool, settings: Mapping[str, Any] | None = None
+    ) -> Evidence:
+        """An evidence by the name that rows give it; with settings other than its defaults.
 
         Raises:
             ChangeSomethingError: the data do not allow it.
@@ -59,7 +57,8 @@ class Fitted:
             return self.personas(name.removeprefix(PERSONA), seed, report=report)
         # Only what is shuffled differs from seed to seed.
         own = seed if name.startswith(SHUFFLED) else 0
-        found: Evidence = self._evidence(name, own, self._phase(report))
+        given = tuple(sorted((settings or {}).items()))
+        found: Evidence = self._evidence(name, own, self._phase(report), given)
         return found
 
     def facts(self, name: str, seed: int) -> csr_array:
@@ -111,10 +110,11 @@ class Fitted:
         # Without refitting both are one, and fitted once.
         return report and self.world.config.refit
 
-    def _fit_evidence(self, name: str, seed: int, report: bool) -> Any:
-        data, settings = self._data(report), self.settings.get(name)
-        data = replace(data, facts=self.facts(name, seed))
-        return build_evidence(name.removeprefix(SHUFFLED), data, settings)
+    def _fit_evidence(
+        self, name: str, seed: int, report: bool, settings: tuple[tuple[str, Any], ...]
+    ) -> Any:
+        data = replace(self._data(report), facts=self.facts(name, seed))
+        return build_evidence(name.removeprefix(SHUFFLED), data, dict(settings))
 
     def _fit_personas(self, name: str, seed: int, report: bool, dim: int) -> Personas:
         wrapper, colon, inner = name.partition(":")

@@ -62,15 +62,13 @@ class Bench:
     """What a process needs to make cells; sent once to each."""
 
     world: World
-    found: Mapping[str, Mapping[str, Any]]
-    """What trials found, by row."""
+    found: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """What trials have found so far, by row."""
 
     @cached_property
     def fitted(self) -> Fitted:
-        """Evidence and personas, shared by the cells of this process."""
-        evidence = {ROWS[n].evidence[0]: f["evidence"] for n, f in self.found.items()
-                    if "evidence" in f}  # fmt: skip
-        return Fitted(self.world, evidence)
+        """Evidence and personas, shared by the cells and trials of this process."""
+        return Fitted(self.world)
 
     def settings(self, row: Row) -> Settings:
         """A row's settings."""
@@ -141,10 +139,10 @@ def compare_world(world: World, say: Say, *, workers: int | None = None) -> Fini
     absent = _absent(rows, world)
     rows = [row for row in rows if row.name not in absent]
     workers = workers or default_workers(len(world.data.interactions))
-    found = _tuned(world, rows, absent, workers, say)
-    cells, made = _all_cells(Bench(world, found), rows, absent, workers, say)
+    bench = Bench(world)
+    cells, made = _all_cells(bench, rows, absent, workers, say)
     rows = [row for row in rows if row.name not in absent]
-    return Finished(world, checks, rows, cells, absent, made, found)
+    return Finished(world, checks, rows, cells, absent, made, bench.found)
 
 
 def _absent(rows: list[Row], world: World) -> dict[str, str]:
@@ -160,30 +158,6 @@ def _absent(rows: list[Row], world: World) -> dict[str, str]:
     return absent
 
 
-def _tuned(
-    world: World, rows: list[Row], absent: dict[str, str], workers: int, say: Say
-) -> dict[str, dict[str, Any]]:
-    if not world.config.trials:
-        return {}
-    jobs = [row.name for row in rows if tunable(row)]
-    say(f"tuning {len(jobs)} rows, {world.config.trials} trials each")
-    found = {}
-    for name, settings in _each(_tune, world, jobs, workers):
-        if isinstance(settings, str):
-            absent[name] = settings
-        else:
-            found[name] = settings
-            say(f"{name}: validation NDCG@10 {settings['validation']:.4f} by its trials")
-    return found
-
-
-def _tune(world: World, name: str) -> dict[str, Any] | str:
-    try:
-        return tune_row(world, ROWS[name], lambda _: None)
-    except ChangeSomethingError as error:
-        return one_line(error, 300)
-
-
 def _all_cells(
     bench: Bench, rows: list[Row], absent: dict[str, str], workers: int, say: Say
 ) -> tuple[dict[str, list[Cell]], int]:
@@ -191,11 +165,14 @@ def _all_cells(
     total = sum(bench.world.config.seeds if r.seeded else 1 for r in rows)
     done = made = 0
     for wave in _waves(rows):
+        for row in wave:
+            if lost := [base for base in _bases(row) if base in absent]:
+                absent[row.name] = f"it builds on {', '.join(lost)}, which is not there"
+        if bench.world.config.trials:
+            _tune_wave(bench, wave, cells, absent, workers, say)
         wanted = []
         for row in wave:
-            lost = [base for base in _bases(row) if base in absent]
-            if lost or row.name in absent:
-                absent.setdefault(row.name, f"it builds on {', '.join(lost)}, which is not there")
+            if row.name in absent:
                 continue
             cells[row.name] = [
                 _cell(bench, row, seed, cells)
@@ -217,6 +194,33 @@ def _all_cells(
             if reason:
                 absent[cell.row] = reason
     return {n: c for n, c in cells.items() if n not in absent}, made
+
+
+def _tune_wave(
+    bench: Bench, wave: list[Row], cells: Mapping[str, list[Cell]], absent: dict[str, str],
+    workers: int, say: Say,
+) -> None:  # fmt: skip
+    jobs = [
+        (row.name, {base: cells[base][0].folder for base in _bases(row)})
+        for row in wave
+        if tunable(row) and row.name not in absent
+    ]
+    if jobs:
+        say(f"tuning {len(jobs)} rows, {bench.world.config.trials} trials each")
+    for (name, _), settings in _each(_tune, bench, jobs, workers):
+        if isinstance(settings, str):
+            absent[name] = settings
+        else:
+            bench.found[name] = settings
+            say(f"{name}: validation NDCG@10 {settings['validation']:.4f} by its trials")
+
+
+def _tune(bench: Bench, job: tuple[str, Mapping[str, Path]]) -> dict[str, Any] | str:
+    name, bases = job
+    try:
+        return tune_row(bench.fitted, ROWS[name], bases, lambda _: None)
+    except ChangeSomethingError as error:
+        return one_line(error, 300)
 
 
 def _each(

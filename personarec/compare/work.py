@@ -25,7 +25,11 @@ from personarec.rerank.lessons import Lessons
 from personarec.rerank.model import RerankConfig
 from personarec.retriever.cold_items import ColdItems
 from personarec.retriever.fusion import Trial, choose_weights, fused_scorer
-from personarec.retriever.length_weights import fused_by_length, search_length_weights
+from personarec.retriever.length_weights import (
+    LengthWeights,
+    fused_by_length,
+    search_length_weights,
+)
 from personarec.retriever.popularity import item_counts
 from personarec.retriever.weights import search_weights
 from personarec.torch_threads import torch_threads
@@ -65,6 +69,17 @@ def make_cell(
         return _Maker(row, seed, settings, fitted, bases, say).make()
 
 
+def validated(
+    row: Row, seed: int, settings: Settings, fitted: Fitted, bases: Mapping[str, Path]
+) -> float:
+    """Validation NDCG@10 of an evidence or a late fusion, and nothing of test.
+
+    Arguments and errors are those of :func:`make_cell`.
+    """
+    with torch_threads(1):
+        return _Maker(row, seed, settings, fitted, bases, lambda _: None).validated()
+
+
 class _Maker:
     def __init__(
         self,
@@ -88,18 +103,25 @@ class _Maker:
             "learned": self._learned,
         }[self.row.kind]()
 
+    def validated(self) -> float:
+        return self._weighed().ndcg if self.row.kind == "late" else self._evidence_validated()
+
     def _evidence_alone(self) -> CellResult:
         (name,) = self.row.evidence
-        choose, report = self._timed("fit", lambda: self._both_phases(name))
-        valid = self._validation(_evidence_scorer(choose, self.world.protocol.split.train))
-        scorer = _evidence_scorer(report, self.world.protocol.test.visible)
-        return self._answered(scorer, valid)
-
-    def _both_phases(self, name: str) -> tuple[Evidence, Evidence]:
-        return (
-            self.fitted.evidence(name, self.seed, report=False),
-            self.fitted.evidence(name, self.seed, report=True),
+        report, valid = self._timed(
+            "fit", lambda: (self._evidence(name, report=True), self._evidence_validated())
         )
+        return self._answered(_evidence_scorer(report, self.world.protocol.test.visible), valid)
+
+    def _evidence_validated(self) -> float:
+        (name,) = self.row.evidence
+        split = self.world.protocol.split
+        scorer = _evidence_scorer(self._evidence(name, report=False), split.train)
+        return rank_all(scorer, split.train, split.valid).ndcg(CUTOFF)
+
+    def _evidence(self, name: str, *, report: bool) -> Evidence:
+        settings = self.settings.evidence.get(name)
+        return self.fitted.evidence(name, self.seed, report=report, settings=settings)
 
     def _network(self) -> CellResult:
         def said(record: Any) -> None:
@@ -125,41 +147,38 @@ class _Maker:
         )  # fmt: skip
 
     def _late(self) -> CellResult:
-        base = ROWS[str(self.row.base)]
-        networks = self._restored(base.name)
-        choosing, reporting = (
-            {n: self.fitted.evidence(n, self.seed, report=r) for n in self.row.evidence}
-            for r in (False, True)
-        )
-        test, cold = self.world.protocol.test, self._cold(self.row, report=True)
-        chosen_by = self._network_scorer(networks, base, report=False)
-        reported = self._network_scorer(networks, base, report=True)
-        if self.row.by_length:
-            split = self.world.protocol.split
-            found = self._timed(
-                "weigh",
-                lambda: search_length_weights(
-                    chosen_by, choosing, split.train, split.valid, seed=self.seed
-                ),
-            )
-            scorer = fused_by_length(reported, reporting, found, test.visible, cold)
-            return replace(self._answered(scorer, found.ndcg), weights=found.named())
-        best = self._timed("weigh", lambda: self._weighed(chosen_by, choosing))
-        scorer = fused_scorer(reported, reporting, best.weights, test.visible, cold)
-        return replace(self._answered(scorer, best.ndcg), weights=dict(best.weights))
+        found = self._timed("weigh", self._weighed)
+        scorer, evidence = self._sources(self.row, report=True)
+        visible, cold = self.world.protocol.test.visible, self._cold(self.row, report=True)
+        if isinstance(found, LengthWeights):
+            by_length = fused_by_length(scorer, evidence, found, visible, cold)
+            return replace(self._answered(by_length, found.ndcg), weights=found.named())
+        fused = fused_scorer(scorer, evidence, found.weights, visible, cold)
+        return replace(self._answered(fused, found.ndcg), weights=dict(found.weights))
 
-    def _weighed(self, scorer: Scorer, evidence: Mapping[str, Evidence]) -> Trial:
+    def _weighed(self) -> Trial | LengthWeights:
         split = self.world.protocol.split
+        scorer, evidence = self._sources(self.row, report=False)
+        if self.row.by_length:
+            return search_length_weights(scorer, evidence, split.train, split.valid, seed=self.seed)
         if len(evidence) > FEW:
             return search_weights(scorer, evidence, split.train, split.valid, seed=self.seed)
         steps = dict.fromkeys(evidence, STEPS)
         best, _ = choose_weights(scorer, evidence, split.train, split.valid, steps)
         return best
 
+    def _sources(self, row: Row, *, report: bool) -> tuple[Scorer, dict[str, Evidence]]:
+        """Network and evidence of a late fusion."""
+        base = ROWS[str(row.base)]
+        return (
+            self._network_scorer(self._restored(base.name), base, report=report),
+            {name: self._evidence(name, report=report) for name in row.evidence},
+        )
+
     def _cold(self, row: Row, *, report: bool) -> ColdItems | None:
         if row.cold is None:
             return None
-        facts: Any = self.fitted.evidence(row.cold, self.seed, report=report)
+        facts: Any = self._evidence(row.cold, report=report)
         return ColdItems.find(facts.items, item_counts(self.world.fit(report=report)))
 
     def _rerank(self) -> CellResult:
@@ -195,7 +214,7 @@ class _Maker:
         split, test = self.world.protocol.split, self.world.protocol.test
         sequences, targets = (test.visible, test.targets) if report else (split.train, split.valid)
         scorer, evidence, weights, cold = self._fusion(base, report=report)
-        steps: Any = self.fitted.evidence("transitions", self.seed, report=report)
+        steps: Any = self._evidence("transitions", report=report)
         known = ItemFeatures.of(
             item_counts(self.world.fit(report=report)),
             steps.matrix,
@@ -221,13 +240,9 @@ class _Maker:
         self, row: Row, *, report: bool
     ) -> tuple[Scorer, dict[str, Evidence], dict[str, float], ColdItems | None]:
         """Network, evidence, weights and cold items of a finished late fusion."""
-        inner = ROWS[str(row.base)]
-        return (
-            self._network_scorer(self._restored(inner.name), inner, report=report),
-            {n: self.fitted.evidence(n, self.seed, report=report) for n in row.evidence},
-            read_metrics(self.bases[row.name])["weights"],
-            self._cold(row, report=report),
-        )
+        scorer, evidence = self._sources(row, report=report)
+        weights = read_metrics(self.bases[row.name])["weights"]
+        return scorer, evidence, weights, self._cold(row, report=report)
 
     def _restored(self, name: str) -> Networks:
         folder = self.bases[name]
@@ -240,10 +255,6 @@ class _Maker:
         sessions = test.visible if report else train
         users = test.users if report else np.arange(len(train))
         return network_scorer(networks, row, self.fitted, self.seed, sessions, users, report=report)
-
-    def _validation(self, scorer: Scorer) -> float:
-        split = self.world.protocol.split
-        return rank_all(scorer, split.train, split.valid).ndcg(CUTOFF)
 
     def _answered(self, scorer: Scorer, validation: float) -> CellResult:
         return self._result(lambda: answer(scorer, self.world.protocol.test), validation)

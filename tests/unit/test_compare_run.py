@@ -21,16 +21,13 @@ from personarec.compare.checks import run_checks
 from personarec.compare.document import results_document
 from personarec.compare.fitted import Fitted
 from personarec.compare.networks import network_inputs
-from personarec.compare.report import as_html, as_markdown, write_report
+from personarec.compare.report import write_report
 from personarec.compare.rows import ROWS as ROWS_BY_NAME
 from personarec.compare.run import compare_world
-from personarec.compare.tuning import tune_row, tuning_folder
 from personarec.compare.world import without_later_purchases
 from personarec.evaluation.leakage import LeakError
 from personarec.evaluation.metrics import ndcg
 from personarec.evaluation.sequences import Sequences
-from personarec.retriever.sasrec import SasRecConfig
-from personarec.retriever.training import TrainingOptions
 from personarec.retriever.transitions import transition_counts
 
 ROWS = (
@@ -246,70 +243,6 @@ def test_personas_are_as_wide_as_the_settings_say_and_other_widths_are_other_cel
         assert found["notes"]["shape"]["persona_size"] == dim
     kept = [file.name.split(".")[2] for file in (tmp_path / "personas").glob("*.safetensors")]
     assert set(kept) == {"4", "6"}
-
-
-def test_trials_are_kept_and_their_settings_used(tmp_path: Path) -> None:
-    world = small_world(tmp_path, rows=("transitions", "sasrec"), trials=2, seeds=1)
-    done = compare_world(world, quiet)
-    assert done.found["transitions"]["trials"] == 2
-    assert done.found["sasrec"]["trials"] == 2
-    row = done.rows[0]
-    kept = tuning_folder(world, row) / "settings.json"
-    before = kept.stat().st_mtime_ns
-    assert tune_row(world, row, quiet) == done.found["transitions"]
-    assert kept.stat().st_mtime_ns == before
-    config = json.loads((done.cells["sasrec"][0].folder / "config.json").read_text())
-    assert config["settings"]["sasrec"] == done.found["sasrec"]["sasrec"]
-    assert compare_world(world, quiet).made == 0
-
-
-SETTINGS = "embedding size 16, max length 8, epochs 2, batch size 64, negatives 0"
-"""What the network of ``small_world`` has that is not the default."""
-
-
-def test_the_report_says_what_the_trials_found_and_where_they_started(tmp_path: Path) -> None:
-    world = small_world(tmp_path, rows=("popularity", "transitions", "sasrec"), trials=3, seeds=1)
-    done = compare_world(world, quiet)
-    document = results_document(done)
-    tuned = {r["name"]: r["tuned"] for r in document["rows"] if "tuned" in r}
-    assert set(tuned) == {"transitions", "sasrec"}
-    assert tuned["transitions"]["settings"] == done.found["transitions"]["evidence"]
-    whole = done.found["sasrec"]["sasrec"] | done.found["sasrec"]["options"]
-    assert tuned["sasrec"]["settings"].items() <= whole.items()
-    made = (
-        SasRecConfig().model_dump() | TrainingOptions().model_dump() | tuned["sasrec"]["settings"]
-    )
-    assert {n for n in whole if made[n] != whole[n]} <= {"seed", "device", "threads"}
-
-    for text in (as_markdown(document, "personarec"), as_html(document, "personarec")):
-        assert "What the trials found" in text
-        section = text.split("What the trials found")[1]
-        for name in tuned["sasrec"]["settings"]:
-            assert f"{name.replace('_', ' ')} " in section
-        assert f"Sequence model: {SETTINGS}; trials start from there." in text
-
-    plain = results_document(
-        compare_world(small_world(tmp_path, rows=("popularity",), seeds=1), quiet)
-    )
-    text = as_markdown(plain, "personarec")
-    assert f"Sequence model: {SETTINGS}." in text
-    assert "What the trials found" not in text
-
-
-def test_only_rows_that_an_option_reaches_are_searched_again(tmp_path: Path) -> None:
-    def folders(**asked: Any) -> list[Path]:
-        rows = ("transitions", "sasrec", "token", "none x description")
-        world = small_world(tmp_path, rows=rows, trials=2, encoder="hdgi")
-        world = replace(world, config=world.config.model_copy(update=asked))
-        return [tuning_folder(world, ROWS_BY_NAME[name]) for name in rows]
-
-    def changed(**asked: Any) -> list[bool]:
-        return [a != b for a, b in zip(folders(), folders(**asked), strict=True)]
-
-    assert changed(encoder="svd") == changed(dim=6) == [False, False, True, False]
-    assert changed(embedder="tfidf") == [False, False, False, True]
-    assert changed(options=TrainingOptions(epochs=3)) == [False, True, True, True]
-    assert changed(seeds=3) == [False] * 4
 
 
 # -- leaks -----------------------------------------------------------------------------------------
