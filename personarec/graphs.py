@@ -11,6 +11,7 @@ from scipy import sparse
 
 from kg.errors import ChangeSomethingError
 from kg.views import HeteroGraph, RelationKey
+from personarec.csr_tensor import csr_tensor
 
 if TYPE_CHECKING:
     import torch
@@ -25,13 +26,12 @@ def to_torch(graph: HeteroGraph, device: str = "cpu") -> dict[RelationKey, torch
     import torch
 
     return {
-        key: torch.sparse_csr_tensor(
-            torch.from_numpy(matrix.indptr.astype(np.int64)),
-            torch.from_numpy(matrix.indices.astype(np.int64)),
-            torch.from_numpy(matrix.data.astype(np.float32)),
-            size=matrix.shape,
-            check_invariants=True,
-            device=device,
+        key: csr_tensor(
+            torch.from_numpy(matrix.indptr.astype(np.int64)).to(device),
+            torch.from_numpy(matrix.indices.astype(np.int64)).to(device),
+            torch.from_numpy(matrix.data.astype(np.float32)).to(device),
+            matrix.shape,
+            check=True,
         )
         for key, matrix in graph.relations.items()
     }

@@ -16,6 +16,8 @@ from scipy import sparse
 from torch import Tensor
 from torch.nn import functional
 
+from personarec.csr_tensor import csr_tensor
+
 
 class SparseProduct:
     """x, float32 (columns, width) → M x, float32 (rows, width); differentiable in x."""
@@ -55,9 +57,7 @@ class _Rows:
         self.weights = torch.from_numpy(matrix.data.astype(np.float32)).to(device)
         self.matrix: Tensor | None = None
         if self.weights.device.type != "cpu":
-            self.matrix = torch.sparse_csr_tensor(
-                self.starts, self.columns, self.weights, matrix.shape, check_invariants=False
-            )
+            self.matrix = csr_tensor(self.starts, self.columns, self.weights, matrix.shape)
 
     def times(self, x: Tensor) -> Tensor:
         if self.matrix is not None:

@@ -14,6 +14,7 @@ from scipy import sparse
 from torch import Tensor
 from torch.nn.functional import leaky_relu
 
+from personarec.csr_tensor import csr_tensor
 from personarec.personas.hdgi.backends import SLOPE, Attention, Product
 from personarec.sparse_product import SparseProduct
 
@@ -91,8 +92,7 @@ class _Edges:
         return weights.new_zeros(self.n).scatter_add_(0, self.targets, weights)
 
     def _csr(self, starts: Tensor, columns: Tensor, weights: Tensor) -> Tensor:
-        size = torch.Size((self.n, self.n))
-        return torch.sparse_csr_tensor(starts, columns, weights, size=size, check_invariants=False)
+        return csr_tensor(starts, columns, weights, (self.n, self.n))
 
 
 class _EdgeAttention(torch.autograd.Function):
