@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -32,10 +32,11 @@ from personarec.compare.work import RERANK, STEPS, make_cell
 from personarec.compare.world import World, read_world
 from personarec.evaluation.metrics import METRICS
 from personarec.evaluation.protocols import UNSEEN_USERS
-from personarec.training.processes import default_workers, side_by_side
+from personarec.training.processes import Say, default_workers, each_job
 
-Say = Callable[[str], None]
 CUTOFFS = (10, 20, 100)
+BETWEEN_LINES = 10.0
+"""Seconds from one line about a job to the next."""
 
 
 @dataclass(frozen=True)
@@ -187,7 +188,7 @@ def _all_cells(
         done += len(wanted) - len(missing)
         if wanted and not missing:
             say(f"{done} of {total} cells: were there")
-        for cell, reason in _each(_make, bench, missing, workers):
+        for cell, reason in each_job(_make, bench, missing, workers, say):
             done += 1
             made += not reason
             say(f"{done} of {total} cells: {cell.row}, seed {cell.seed}: {reason or 'done'}")
@@ -207,7 +208,7 @@ def _tune_wave(
     ]
     if jobs:
         say(f"tuning {len(jobs)} rows, {bench.world.config.trials} trials each")
-    for (name, _), settings in _each(_tune, bench, jobs, workers):
+    for (name, _), settings in each_job(_tune, bench, jobs, workers, say):
         if isinstance(settings, str):
             absent[name] = settings
         else:
@@ -215,20 +216,25 @@ def _tune_wave(
             say(f"{name}: validation NDCG@10 {settings['validation']:.4f} by its trials")
 
 
-def _tune(bench: Bench, job: tuple[str, Mapping[str, Path]]) -> dict[str, Any] | str:
+def _tune(bench: Bench, job: tuple[str, Mapping[str, Path]], say: Say) -> dict[str, Any] | str:
     name, bases = job
     try:
-        return tune_row(bench.fitted, ROWS[name], bases, lambda _: None)
+        return tune_row(bench.fitted, ROWS[name], bases, _now_and_then(name, say))
     except ChangeSomethingError as error:
         return one_line(error, 300)
 
 
-def _each(
-    work: Callable[[Any, Any], Any], shared: Any, jobs: list[Any], workers: int
-) -> Iterator[tuple[Any, Any]]:
-    if min(workers, len(jobs)) <= 1:
-        return ((job, work(shared, job)) for job in jobs)
-    return side_by_side(work, shared, jobs, min(workers, len(jobs)))
+def _now_and_then(what: str, say: Say) -> Say:
+    """Lines about something that takes long; those that come soon after the last are left out."""
+    last = time.monotonic()
+
+    def said(line: str) -> None:
+        nonlocal last
+        if time.monotonic() - last >= BETWEEN_LINES:
+            last = time.monotonic()
+            say(f"{what}: {line}")
+
+    return said
 
 
 def _waves(rows: list[Row]) -> Iterator[list[Row]]:
@@ -282,14 +288,13 @@ def _own_settings(row: Row, settings: Settings) -> dict[str, Any]:
     return found | {"weights": STEPS, "cold": row.cold} if row.kind == "late" else found
 
 
-def _make(bench: Bench, cell: Cell) -> str:
+def _make(bench: Bench, cell: Cell, say: Say) -> str:
     """Make a cell and write it; the reason where the data do not allow it."""
     row, world = ROWS[cell.row], bench.world
     started = time.perf_counter()
     try:
-        result = make_cell(
-            row, cell.seed, bench.settings(row), bench.fitted, cell.bases, lambda _: None
-        )
+        said = _now_and_then(f"{cell.row}, seed {cell.seed}", say)
+        result = make_cell(row, cell.seed, bench.settings(row), bench.fitted, cell.bases, said)
     except ChangeSomethingError as error:
         return one_line(error, 300)
     seconds = round(time.perf_counter() - started, 2)

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
-from personarec.training.processes import default_workers, side_by_side
-from personarec.training.table import Inputs, JobResult, Say, job_names, run_job
+from personarec.training.processes import Say, default_workers, each_job
+from personarec.training.table import Inputs, JobResult, job_names, run_job
 
 Job = tuple[int, str]
 """(seed, name of the job)."""
@@ -28,11 +26,7 @@ def run_jobs(inputs: Inputs, workers: int | None, say: Say) -> dict[Job, JobResu
     workers = min(workers or default_workers(len(inputs.data.interactions)), len(jobs))
     by = f"by {inputs.config.processes} processes each, " if inputs.config.processes > 1 else ""
     say(f"training {len(jobs)} models, {by}{workers} at a time")
-    run = (
-        _in_turn(inputs, jobs, say)
-        if workers == 1
-        else side_by_side(_quietly, inputs, jobs, workers)
-    )
+    run = each_job(_run, inputs, jobs, workers, say)
     results: dict[Job, JobResult] = {}
     for job, result in run:
         results[job] = result
@@ -40,10 +34,6 @@ def run_jobs(inputs: Inputs, workers: int | None, say: Say) -> dict[Job, JobResu
     return results
 
 
-def _in_turn(inputs: Inputs, jobs: list[Job], say: Say) -> Iterator[tuple[Job, JobResult]]:
-    for job in jobs:
-        yield job, run_job(inputs, *job, say)
-
-
-def _quietly(inputs: Inputs, job: Job) -> JobResult:
-    return run_job(inputs, *job, lambda _: None)
+def _run(inputs: Inputs, job: Job, say: Say) -> JobResult:
+    seed, name = job
+    return run_job(inputs, seed, name, lambda line: say(f"{name}, {line}"))

@@ -9,7 +9,7 @@ from typing import TypeVar
 
 from kg.errors import ChangeSomethingError
 from personarec.personas.encoder import Encoder
-from personarec.training.processes import process_killed, side_by_side
+from personarec.training.processes import Say, process_killed, side_by_side
 
 OPTION = "--nproc"
 Fitted = TypeVar("Fitted")
@@ -43,13 +43,17 @@ def fit_together(fit: Callable[[], Fitted], processes: int = 1) -> Fitted:
     with tempfile.TemporaryDirectory() as place:
         shared = fit, Path(place) / "meeting", processes
         # They wait for one another, so each job has a process of its own.
-        found = dict(side_by_side(_part, shared, range(processes), processes, OPTION))
+        found = dict(side_by_side(_part, shared, range(processes), processes, _unsaid, OPTION))
     fitted = found[0]
     assert fitted is not None
     return fitted
 
 
-def _part(shared: tuple[Callable[[], Fitted], Path, int], rank: int) -> Fitted | None:
+def _unsaid(_line: str) -> None:
+    """What a fit says it says itself, as ``fit`` has bound it."""
+
+
+def _part(shared: tuple[Callable[[], Fitted], Path, int], rank: int, _say: Say) -> Fitted | None:
     """One process's part; the first one's result stands for all, which are the same."""
     from torch import distributed
 

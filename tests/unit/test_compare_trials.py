@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from compare_small import small_world
 
-from personarec.compare import tuning
+from personarec.compare import run, tuning
 from personarec.compare.document import results_document
 from personarec.compare.fitted import Fitted
 from personarec.compare.report import as_html, as_markdown
@@ -203,6 +203,28 @@ def test_killed_trials_go_on_where_they_were(
     tried = judged(monkeypatch, judge)
     assert searched(tmp_path / "killed", FUSION) == whole
     assert tried == uninterrupted[3:]
+
+
+def test_what_takes_long_says_how_far_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def lines(name: str) -> str:
+        said: list[str] = []
+        rows = ("transitions", "sasrec")
+        compare_world(small_world(tmp_path / name, rows=rows, trials=2, seeds=1), said.append)
+        return "\n".join(said)
+
+    quick = lines("quick")
+    assert "trial 2 of 2" not in quick
+    assert "epoch" not in quick
+    monkeypatch.setattr(run, "BETWEEN_LINES", 0.0)
+    long = lines("long")
+    for line in (
+        "transitions: trial 2 of 2: ",
+        "sasrec: trial 2 of 2: ",
+        "sasrec, seed 0: epoch 1",
+    ):
+        assert line in long
 
 
 def test_a_fusion_on_another_network_is_searched_again(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ import pytest
 
 from kg.errors import TryAgainError
 from personarec.personas.comparison.cells import Cell, make_cells
-from personarec.training.processes import side_by_side
+from personarec.training.processes import Say, each_job, side_by_side
 
 
 class DeadlyInputs:
@@ -29,7 +29,36 @@ class DeadlyInputs:
 
 def test_a_killed_process_is_said_in_one_line() -> None:
     with pytest.raises(TryAgainError, match="run it again with --workers 1"):
-        list(side_by_side(len, DeadlyInputs(), [(0, "base"), (1, "base")], 2))  # type: ignore[arg-type]
+        list(side_by_side(talk, DeadlyInputs(), [0, 1], 2, print))
+
+
+def talk(_shared: Any, job: int, say: Say) -> int:
+    for number in range(3):
+        say(f"{job}: {number} " + 400 * "x")
+    return job
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_what_jobs_say_is_said_here(workers: int) -> None:
+    said: list[str] = []
+    found = dict(each_job(talk, None, [0, 1, 2], workers, said.append))
+    assert found == {0: 0, 1: 1, 2: 2}
+    for job in found:
+        own = [line for line in said if line.startswith(f"{job}: ")]
+        assert [line.split()[1] for line in own] == ["0", "1", "2"]
+
+
+def talk_much(_shared: None, job: int, say: Say) -> int:
+    for _ in range(500):
+        say(400 * "x")
+    return job
+
+
+def test_jobs_go_on_where_nobody_reads_what_they_say() -> None:
+    def broken(_line: str) -> None:
+        raise BrokenPipeError
+
+    assert dict(side_by_side(talk_much, None, [0], 1, broken)) == {0: 0}
 
 
 class HeldInputs:
@@ -41,10 +70,10 @@ class HeldInputs:
         self.lock = lock
 
     def __setstate__(self, state: dict[str, Path]) -> None:
-        hold(state["lock"], 0)
+        hold(state["lock"], 0, print)
 
 
-def hold(lock: Path, _job: int) -> None:
+def hold(lock: Path, _job: int, _say: Say) -> None:
     """Hold a lock, which only the end of the process lets go."""
     with lock.open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
@@ -53,7 +82,7 @@ def hold(lock: Path, _job: int) -> None:
 
 
 def wait_for_jobs(lock: Path) -> None:
-    list(side_by_side(hold, lock, [0], 1))
+    list(side_by_side(hold, lock, [0], 1, print))
 
 
 def wait_for_cells(lock: Path) -> None:
