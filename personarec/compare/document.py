@@ -193,15 +193,11 @@ def _rows(
 
 
 def _tuned(found: Mapping[str, Any]) -> dict[str, Any]:
-    """What a row's trials found, as far as it is not the default."""
-    if "evidence" in found:
-        settings = {
-            f"{part} {name}": value
-            for part, own in found["evidence"].items()
-            for name, value in own.items()
-        }
-    else:
-        settings = _changed(SasRecConfig(**found["sasrec"]), TrainingOptions(**found["options"]))
+    """What a row's trials found of each part, as far as it is not the default."""
+    settings = found.get("evidence")
+    if settings is None:
+        own = _changed(SasRecConfig(**found["sasrec"]), TrainingOptions(**found["options"]))
+        settings = {"sequence model": own} if own else {}
     return {
         "settings": settings, "validation": found["validation"], "trials": found["trials"],
     }  # fmt: skip

@@ -82,7 +82,7 @@ def trials_found(document: dict[str, Any]) -> list[str]:
     """What the trials of each row found, in lines; none: there were none."""
     return [
         f"{r['name']}: best validation NDCG@10 {figure(r['tuned']['validation'])} of "
-        f"{r['tuned']['trials']} trials, with {_settings(r['tuned']['settings'])}"
+        f"{r['tuned']['trials']} trials, with {_parts(r['name'], r['tuned']['settings'])}"
         for r in document["rows"]
         if "tuned" in r
     ]
@@ -181,6 +181,15 @@ def prefix_table(document: dict[str, Any]) -> Table | None:
         ("row", *lengths),
         [(r["name"], *(figure(r["by items shown"][n]) for n in lengths)) for r in rows],
     )
+
+
+def _parts(row: str, settings: dict[str, dict[str, Any]]) -> str:
+    """Settings of each part in words; the part that the row itself is goes unnamed."""
+    words = [
+        _settings(own) if part == row else f"{part}: {_settings(own)}"
+        for part, own in settings.items()
+    ]
+    return "; ".join(words) or "the defaults"
 
 
 def _settings(changed: dict[str, Any]) -> str:

@@ -14,7 +14,7 @@ from compare_small import small_world
 from personarec.compare import run, tuning
 from personarec.compare.document import results_document
 from personarec.compare.fitted import Fitted
-from personarec.compare.report import as_html, as_markdown
+from personarec.compare.report import as_html, as_markdown, trials_found
 from personarec.compare.rows import ROWS, Row
 from personarec.compare.run import Cell, compare_world
 from personarec.compare.settings import Settings
@@ -80,19 +80,17 @@ def test_the_report_says_what_the_trials_found_and_where_they_started(tmp_path: 
     document = results_document(done)
     tuned = {r["name"]: r["tuned"] for r in document["rows"] if "tuned" in r}
     assert set(tuned) == {"transitions", "sasrec"}
-    own = done.found["transitions"]["evidence"].get("transitions", {})
-    assert tuned["transitions"]["settings"] == {f"transitions {n}": v for n, v in own.items()}
+    assert tuned["transitions"]["settings"] == done.found["transitions"]["evidence"]
     whole = done.found["sasrec"]["sasrec"] | done.found["sasrec"]["options"]
-    assert tuned["sasrec"]["settings"].items() <= whole.items()
-    made = (
-        SasRecConfig().model_dump() | TrainingOptions().model_dump() | tuned["sasrec"]["settings"]
-    )
+    own = tuned["sasrec"]["settings"]["sequence model"]
+    assert own.items() <= whole.items()
+    made = SasRecConfig().model_dump() | TrainingOptions().model_dump() | own
     assert {n for n in whole if made[n] != whole[n]} <= {"seed", "device", "threads"}
 
     for text in (as_markdown(document, "personarec"), as_html(document, "personarec")):
         assert "What the trials found" in text
         section = text.split("What the trials found")[1]
-        for name in tuned["sasrec"]["settings"]:
+        for name in own:
             assert f"{name.replace('_', ' ')} " in section
         assert f"Sequence model: {SETTINGS}; trials start from there." in text
 
@@ -102,6 +100,21 @@ def test_the_report_says_what_the_trials_found_and_where_they_started(tmp_path: 
     text = as_markdown(plain, "personarec")
     assert f"Sequence model: {SETTINGS}." in text
     assert "What the trials found" not in text
+
+
+def test_settings_are_said_by_part() -> None:
+    parts = {"facts": {"age_decay": 0.5}, "transitions": {"gap_decay": 0.4, "backward": 0.0}}
+    tuned = {"facts": {"facts": parts["facts"]}, FUSION: parts, "linear": {}}
+    rows = [
+        {"name": name, "tuned": {"settings": own, "validation": 0.05, "trials": 8}}
+        for name, own in tuned.items()
+    ]
+    said = "best validation NDCG@10 .0500 of 8 trials, with"
+    assert trials_found({"rows": [*rows, {"name": "popularity"}]}) == [
+        f"facts: {said} age decay 0.5",
+        f"{FUSION}: {said} facts: age decay 0.5; transitions: gap decay 0.4, backward 0",
+        f"linear: {said} the defaults",
+    ]
 
 
 def test_only_rows_that_an_option_reaches_are_searched_again(tmp_path: Path) -> None:
