@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -19,9 +18,9 @@ from personarec.evaluation.sequences import Sequences
 from personarec.retriever.sasrec import SasRec, SasRecConfig
 from personarec.retriever.training import (
     EpochRecord,
-    LeakWarning,
     Trained,
     TrainingOptions,
+    leak_intended,
     select_and_refit,
     sequence_scorer,
     train,
@@ -117,9 +116,7 @@ def train_network(
     config = network_config(row, shape, fitted.world.config.dim)
     options = options.model_copy(update={"seed": seed})
     given = network_inputs(row, fitted, seed, config, report=False)
-    with warnings.catch_warnings():
-        # The rows that the paper's way is shown by leak on purpose; the report says what it does.
-        warnings.simplefilter("ignore", LeakWarning)
+    with leak_intended():
         if world.config.refit:
             again = network_inputs(row, fitted, seed, config, report=True)
             chosen, reported = select_and_refit(

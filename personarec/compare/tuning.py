@@ -27,7 +27,7 @@ from personarec.compare.settings import Settings
 from personarec.compare.work import validated
 from personarec.compare.world import World
 from personarec.retriever.sasrec import SasRecConfig
-from personarec.retriever.training import TrainingOptions
+from personarec.retriever.training import TrainingOptions, leak_intended
 from personarec.retriever.tuning import SearchSpace, tune
 
 _DECAYS = (0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 0.95)
@@ -133,10 +133,12 @@ def _tune_network(
     # Vectors that are as wide as the network hold its width.
     fixed = row.items != "random" or (row.persona is not None and row.persona.fusion == "rows")
     space = SearchSpace(embedding_size=(shape.embedding_size,)) if fixed else SearchSpace()
-    found = tune(
-        fitted.world.data.split, space, config.trials, folder, config=shape, options=config.options,
-        on_trial=lambda t: say(f"trial {t.number + 1} of {config.trials}: {t.ndcg:.4f}"), **given,
-    )  # fmt: skip
+    with leak_intended():
+        found = tune(
+            fitted.world.data.split, space, config.trials, folder, config=shape,
+            options=config.options, **given,
+            on_trial=lambda t: say(f"trial {t.number + 1} of {config.trials}: {t.ndcg:.4f}"),
+        )  # fmt: skip
     # The persona's part of the shape is the row's own, and is put in again with each cell.
     plain = found.config.model_copy(
         update={f: getattr(config.sasrec, f) for f in ("persona_size", "persona_source", "fusion")}

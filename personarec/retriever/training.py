@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -32,6 +33,14 @@ Loss = Literal["softmax", "gbce"]
 
 class LeakWarning(UserWarning):
     """A training may be shown what it is asked for."""
+
+
+@contextmanager
+def leak_intended() -> Iterator[None]:
+    """No :class:`LeakWarning` inside: what the paper's way gives is shown on purpose."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", LeakWarning)
+        yield
 
 
 class TrainingOptions(BaseModel):

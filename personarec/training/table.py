@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
@@ -31,8 +30,8 @@ from personarec.retriever.popularity import item_counts
 from personarec.retriever.sasrec import SasRec
 from personarec.retriever.training import (
     EpochRecord,
-    LeakWarning,
     Trained,
+    leak_intended,
     select_and_refit,
     sequence_scorer,
     train,
@@ -257,9 +256,7 @@ class _Job:
         elif row == "shuffled":
             order = shuffled_rows(len(choosing), self.seed)
             choosing, reporting = choosing[order], reporting[order]
-        with warnings.catch_warnings():
-            # The paper's way leaks; the table is there to show what comes of it.
-            warnings.simplefilter("ignore", LeakWarning)
+        with leak_intended():
             _, trained = self._train((choosing, reporting))
         return RowResult(self._rank(sequence_scorer(trained.model, self.prefix, reporting)))
 

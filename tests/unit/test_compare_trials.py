@@ -195,6 +195,12 @@ def test_a_control_tries_what_its_row_tries(
     assert own == [{n.removeprefix("shuffled "): s for n, s in one.items()} for one in tried]
 
 
+@pytest.mark.filterwarnings("error::personarec.retriever.training.LeakWarning")
+def test_the_papers_way_is_tried_without_a_warning(tmp_path: Path) -> None:
+    world = small_world(tmp_path, rows=("token",), trials=2, seeds=1, encoder="svd", dim=4)
+    assert compare_world(world, quiet).found["token"]["trials"] == 2
+
+
 def test_killed_trials_go_on_where_they_were(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
