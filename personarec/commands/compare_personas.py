@@ -96,6 +96,8 @@ def compare_personas(
     folders = {}
     for name in asked.datasets:
         data = read_data(store, name)
+        if data.remark:
+            tell(f"{name}: {data.remark}")
         folders[name] = cells_folder(home, data)
         make_cells(folders[name], data, cells, tell)
     return comparison(folders, cells)

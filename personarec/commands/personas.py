@@ -103,6 +103,8 @@ def train_personas(
     check_processes(encoder_of(config), config.encoder, processes)
     say("reading the graph")
     data = read_data(store, dataset, home / "texts" if config.texts else None)
+    if data.remark:
+        say(data.remark)
     fit = data.split.fit(config.refit)
     folder = home / "personas" / version_key(data, fit, config)
     fresh = force or not folder.exists()

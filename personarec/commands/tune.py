@@ -30,9 +30,11 @@ def tune_data_set(
         the search as plain data: its file, its best trial and all trials, the best first.
 
     Raises:
-        ChangeSomethingError: Optuna is missing, or the folder holds another search.
+        ChangeSomethingError: Optuna is missing, nobody has enough interactions, or the folder
+            holds another search.
         TryAgainError: another process works on the same search.
     """
+    from personarec.evaluation.splits import require_held_out
     from personarec.retriever.settings import Settings, write_settings
     from personarec.retriever.tuning import SearchSpace, tune
     from personarec.training.data import read_data
@@ -43,6 +45,7 @@ def tune_data_set(
 
     folder = home / "tune" / dataset
     data = read_data(store, dataset)
+    require_held_out(data.split)
     found = tune(data.split, SearchSpace(), trials, folder, seed=seed, on_trial=ended)
     path = path or folder / "settings.yaml"
     whole = sum(not t.pruned for t in found.trials)

@@ -74,7 +74,7 @@ def run_checks(world: World) -> list[Check]:
         )
     relations = sorted({column.relation for column in data.fact_columns})
     refuse_later_purchases("facts", relations)
-    left_out = f" ({', '.join(world.left_out)} left out)" if world.left_out else ""
+    left_out = f" ({', '.join(data.left_out)} left out)" if data.left_out else ""
     checks.append(
         Check(
             "facts",

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from personarec.compare.rows import TRAINED, UNTRAINED
+from personarec.personas.registry import make_encoder
 from personarec.retriever.sasrec import SasRecConfig
 from personarec.retriever.training import TrainingOptions
 
@@ -37,3 +39,17 @@ class CompareConfig(BaseModel):
     options: TrainingOptions = TrainingOptions()
     samples: int = Field(default=10_000, ge=100)
     """Bootstrap samples."""
+
+    def encoder_named(self, name: str) -> str:
+        """The encoder that a row names, in the registry's words.
+
+        Raises ChangeSomethingError where there is none of the name in the settings.
+        """
+        wrapper, colon, inner = name.rpartition(":")
+        if inner == TRAINED:
+            inner = self.encoder
+        elif inner == UNTRAINED:
+            # What trained personas gain by weighing newer items more is no gain of training.
+            recent = make_encoder(self.encoder).recency
+            inner = "recent:propagation" if recent else "propagation"
+        return wrapper + colon + inner

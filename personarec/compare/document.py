@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from personarec.compare.asking import Answers
 from personarec.compare.cells import read_answers, read_metrics
-from personarec.compare.rows import PAPER, ROWS, SASREC, TRAINED, Row
+from personarec.compare.rows import PAPER, ROWS, SASREC, Row
 from personarec.compare.run import CUTOFFS, Finished
 from personarec.compare.world import World, item_knowledge
 from personarec.evaluation.beyond_accuracy import list_quality
@@ -59,6 +59,7 @@ def results_document(done: Finished) -> dict[str, Any]:
     ranks = {name: np.stack([a.ranks for a in own]) for name, own in answers.items()}
     counts = item_counts(world.fit(report=True))
     compared = _compared(pairs, ranks, users, world)
+    rows = _rows(done, answers, metrics, ranks, counts)
     return {
         "format": FORMAT,
         "dataset": world.data.name,
@@ -80,13 +81,13 @@ def results_document(done: Finished) -> dict[str, Any]:
         "dataHash": world.data_hash,
         "environment": world.environment,
         "checks": [{"name": c.name, "found": c.found} for c in done.checks],
-        "rows": _rows(done, answers, metrics, ranks, counts),
+        "rows": rows,
         "absent": [{"name": n, "reason": r} for n, r in done.absent.items()],
         "chosen": vars(chosen),
         "comparisons": compared,
         "slices": _slices(world, chosen, compared, ranks, users, counts),
         "misses": KINDS,
-        "paper": _paper(done, metrics),
+        "paper": _paper(done, {r["name"]: r for r in rows}),
     }
 
 
@@ -165,14 +166,14 @@ def _rows(
         found, cells = ranks[row.name], metrics[row.name]
         entry: dict[str, Any] = {
             "name": row.name, "what": row.what, "group": row.group,
-            "made of": row.made_of.replace(TRAINED, world.config.encoder),
+            "made of": row.made_of(world.config.encoder_named),
             "against": list(row.against), "control": row.is_control,
         }  # fmt: skip
         for k in CUTOFFS:
             for name, metric in METRICS.items():
                 entry[f"{name}@{k}"] = float(users.mean(metric(found, k)).mean())
         entry["NDCG@10 interval"] = [interval.interval.low, interval.interval.high]
-        entry["NDCG@10 per seed"] = [float(v) for v in ndcg(found, 10).mean(axis=1)]
+        entry["NDCG@10 per seed"] = [float(users.mean(own[None]).mean()) for own in ndcg(found, 10)]
         entry["validation"] = float(np.mean([c["validation"] for c in cells]))
         entry["weights"] = [c["weights"] for c in cells if c["weights"]]
         entry["seconds"] = float(np.mean([c["seconds"] for c in cells]))
@@ -210,8 +211,10 @@ def _changed(sasrec: SasRecConfig, options: TrainingOptions) -> dict[str, Any]:
     )
 
 
-def _mean(found: list[dict[str, float]]) -> dict[str, float]:
-    return {key: float(np.mean([one[key] for one in found])) for key in found[0]}
+def _mean(found: list[dict[str, float]]) -> dict[str, float | None]:
+    """None where there is nothing to measure: JSON has no NaN."""
+    means = {key: float(np.mean([one[key] for one in found])) for key in found[0]}
+    return {key: None if np.isnan(mean) else mean for key, mean in means.items()}
 
 
 def _compared(
@@ -319,7 +322,7 @@ def _part(
     return entry
 
 
-def _paper(done: Finished, metrics: dict[str, list[dict[str, Any]]]) -> list[dict[str, Any]]:
+def _paper(done: Finished, rows: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
     """The published table's cells: user tokens × item rows, and the reranked ones."""
     cells = []
     for user in ("none", "random", "text", "kg+text"):
@@ -331,10 +334,8 @@ def _paper(done: Finished, metrics: dict[str, list[dict[str, Any]]]) -> list[dic
     found = []
     for user, items, row in cells:
         entry: dict[str, Any] = {"user": user, "items": items, "row": row}
-        if row in metrics:
-            for k in (10, 100):
-                for name in METRICS:
-                    entry[f"{name}@{k}"] = float(np.mean([m[f"{name}@{k}"] for m in metrics[row]]))
+        if row in rows:
+            entry |= {f"{n}@{k}": rows[row][f"{n}@{k}"] for k in (10, 100) for n in METRICS}
         else:
             entry["absent"] = done.absent.get(row, "not asked for")
         found.append(entry)

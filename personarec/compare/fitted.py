@@ -19,7 +19,7 @@ from scipy.sparse import csr_array
 from kg.errors import ChangeSomethingError
 from personarec.compare.cells import cell_key
 from personarec.compare.kept_personas import kept
-from personarec.compare.rows import PERSONA, SHUFFLED, TRAINED
+from personarec.compare.rows import PERSONA, SHUFFLED
 from personarec.compare.world import World
 from personarec.personas.encoder import ENCODER_FORMAT, Encoder, Personas, TrainingData
 from personarec.personas.registry import make_encoder
@@ -73,14 +73,14 @@ class Fitted:
         return csr_array(facts[other_items(facts.shape[0], seed)])
 
     def personas(self, name: str, seed: int, *, report: bool, dim: int | None = None) -> Personas:
-        """Personas of an encoder's name; ``TRAINED`` is the one of the settings.
+        """Personas of an encoder's name, as rows give it.
 
         ``dim``: how wide; none: as the settings say.
 
         Raises:
             ChangeSomethingError: no such encoder, or the data do not allow it.
         """
-        name = name.replace(TRAINED, self.world.config.encoder)
+        name = self.world.config.encoder_named(name)
         return self._personas(name, seed, self._phase(report), dim or self.world.config.dim)
 
     def item_texts(self, dim: int) -> Matrix:
@@ -127,10 +127,11 @@ class Fitted:
             )
         settings: dict[str, Any] = {}
         config = self.world.config
-        if name == "keywords" and config.llm_url:
-            settings = {
-                "llm_url": config.llm_url, "llm_model": config.llm_model, "cache": self.world.texts,
-            }  # fmt: skip
+        if "keywords" in name.split(":"):
+            # In the space that the items' texts are in, where rows start from those too.
+            settings = {"embedder": config.embedder, "cache": self.world.texts}
+            if config.llm_url:
+                settings |= {"llm_url": config.llm_url, "llm_model": config.llm_model}
         encoder = make_encoder(name, dim=dim, seed=seed, **settings)
         if report:
             encoder = encoder.to_refit(lambda: self._personas(name, seed, False, dim))
@@ -142,7 +143,8 @@ class Fitted:
 
     def _file(self, encoder: Encoder, report: bool) -> Path:
         identity = {
-            "personas": ENCODER_FORMAT, "data": self.world.data_hash, "report": report,
+            "personas": ENCODER_FORMAT, "data": self.world.data_hash,
+            "split": self.world.protocol.name, "report": report,
             "class": type(encoder).__name__,
             "encoder": encoder.model_dump(mode="json", serialize_as_any=True),
         }  # fmt: skip

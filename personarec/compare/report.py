@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from html import escape
 from pathlib import Path
@@ -147,10 +146,7 @@ def miss_table(document: dict[str, Any]) -> Table:
     return (
         "Misses, share of the test queries",
         ("row", *kinds),
-        [
-            (r["name"], *(_number(r["misses"].get(k, float("nan")), 3) for k in kinds))
-            for r in document["rows"]
-        ],
+        [(r["name"], *(_number(r["misses"].get(k), 3) for k in kinds)) for r in document["rows"]],
     )
 
 
@@ -205,8 +201,8 @@ def _p(found: dict[str, Any]) -> str:
     return "<.001" if found["holm"] < 0.001 else figure(found["holm"], 3)
 
 
-def _number(value: float, digits: int) -> str:
-    return "–" if math.isnan(value) else f"{value:.{digits}f}"
+def _number(value: float | None, digits: int) -> str:
+    return "–" if value is None else f"{value:.{digits}f}"
 
 
 # -- Markdown --------------------------------------------------------------------------------------

@@ -6,7 +6,7 @@ facts on other items, personas to somebody else's, and everything to the same wi
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -21,6 +21,8 @@ SASREC = "sasrec"
 """The sequence model without a persona: the base of every late fusion."""
 TRAINED = "trained"
 """Stands in a row for the encoder that the settings name."""
+UNTRAINED = "untrained"
+"""Stands for propagation without training, by the rule of ``TRAINED``: newer items more, or not."""
 SHUFFLED = "shuffled "
 """Before the name of an evidence: the same with each item's facts on another item."""
 PERSONA = "persona:"
@@ -53,7 +55,7 @@ class NetworkPersona:
     Attributes:
         fusion: as ``SasRecConfig.fusion``.
         source: one vector a user, of all training items (given), or one a place (prefix).
-        encoder: registry name; ``TRAINED`` stands for the encoder of the settings.
+        encoder: registry name, ``TRAINED`` or ``UNTRAINED``.
     """
 
     fusion: Fusion
@@ -159,18 +161,17 @@ class Row:
         """Whether it differs from seed to seed."""
         return self.kind != "evidence" or any(n.startswith(SHUFFLED) for n in self.evidence)
 
-    @property
-    def made_of(self) -> str:
-        """Its parts, for the table."""
+    def made_of(self, named: Callable[[str], str]) -> str:
+        """Its parts, for the table; ``named`` gives the registry's name of an encoder."""
         parts = [self.base] if self.base else ["sasrec"] if self.kind == "network" else []
         parts += [
-            n.removeprefix(PERSONA) + " persona" if n.startswith(PERSONA) else n
+            named(n.removeprefix(PERSONA)) + " persona" if n.startswith(PERSONA) else n
             for n in self.evidence
         ]
         if self.persona:
             source = "all training items" if self.persona.source == "given" else "the prefix"
             parts.append(
-                f"{self.persona.encoder} persona of {source}, {_WAYS[self.persona.fusion]}"
+                f"{named(self.persona.encoder)} persona of {source}, {_WAYS[self.persona.fusion]}"
             )
         if self.items != "random":
             whose = "their" if self.items == "description" else "other items'"
@@ -307,7 +308,7 @@ _ROWS: tuple[Row, ...] = (
         "the same with an untrained propagation",
         "token",
         "given",
-        "propagation",
+        UNTRAINED,
         "token constant",
         SASREC,
     ),
@@ -338,7 +339,7 @@ _ROWS: tuple[Row, ...] = (
                 "the same with an untrained propagation",
                 fusion,
                 "prefix",
-                "propagation",
+                UNTRAINED,
                 f"prefix {fusion} shuffled",
                 SASREC,
             ),
@@ -409,7 +410,7 @@ _ROWS: tuple[Row, ...] = (
     _late(
         "everything+untrained persona",
         "the same with an untrained propagation",
-        (*_WHOLE, PERSONA + "propagation"),
+        (*_WHOLE, PERSONA + UNTRAINED),
         "everything+shuffled persona",
         "everything",
     ),

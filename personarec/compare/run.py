@@ -303,7 +303,8 @@ def _make(bench: Bench, cell: Cell, say: Say) -> str:
         cell.folder,
         result,
         {
-            "row": row.name, "what": row.what, "made of": row.made_of, "seed": cell.seed,
+            "row": row.name, "what": row.what, "seed": cell.seed,
+            "made of": row.made_of(world.config.encoder_named),
             "dataset": data.name, "split": world.protocol.name, "refit": world.config.refit,
             "settings": bench.settings(row).as_dict(), "encoder": world.config.encoder,
             "key": cell.key,

@@ -130,9 +130,12 @@ def _tune_network(
     config = fitted.world.config
     shape = network_config(row, config.sasrec, config.dim)
     given = network_inputs(row, fitted, 0, shape, report=False)
+    space = SearchSpace()
     # Vectors that are as wide as the network hold its width.
-    fixed = row.items != "random" or (row.persona is not None and row.persona.fusion == "rows")
-    space = SearchSpace(embedding_size=(shape.embedding_size,)) if fixed else SearchSpace()
+    if row.items != "random" or (row.persona is not None and row.persona.fusion == "rows"):
+        width = shape.embedding_size
+        heads = tuple(h for h in space.heads if width % h == 0)
+        space = SearchSpace(embedding_size=(width,), heads=heads)
     with leak_intended():
         found = tune(
             fitted.world.data.split, space, config.trials, folder, config=shape,

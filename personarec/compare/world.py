@@ -11,15 +11,13 @@ from scipy import sparse
 
 from kg.errors import ChangeSomethingError
 from kg.store import GraphStore
-from kg.views import HeteroGraph
 from kg.views.links import ItemLinks, read_links
 from personarec.compare.config import CompareConfig
 from personarec.evaluation.error_analysis import ItemKnowledge
-from personarec.evaluation.leakage import LATER_PURCHASES
 from personarec.evaluation.protocols import Protocol, make_protocol
 from personarec.evaluation.sequences import Sequences
 from personarec.retriever.popularity import item_counts
-from personarec.training.data import GraphData, fact_matrix, read_data
+from personarec.training.data import GraphData, read_data
 from personarec.training.environment import environment
 
 SERIES = frozenset({"IN_SERIES", "PREVIOUS_WORK", "SUBSEQUENT_WORK"})
@@ -30,15 +28,14 @@ class World:
     """What every cell of a comparison is made from.
 
     Attributes:
-        data: the data set, its split replaced by the protocol's, without later purchases.
+        data: the data set, its split replaced by the protocol's.
         protocol: what is fitted and what is asked for.
         config: settings.
         out: folder of the comparison.
-        data_hash: of everything read, and of the split.
+        data_hash: of everything read; not of the split, which follows from it and its name.
         links: of the items.
         environment: machine and versions.
         texts: folder that keeps vectors of texts and answers of language models.
-        left_out: relations that were not taken because they are later purchases.
     """
 
     data: GraphData
@@ -49,7 +46,6 @@ class World:
     links: ItemLinks
     environment: dict[str, Any]
     texts: Path | None = None
-    left_out: tuple[str, ...] = ()
 
     def fit(self, *, report: bool) -> Sequences:
         """What models are fitted to: to choose settings, or to be reported."""
@@ -71,9 +67,7 @@ def read_world(
     Raises:
         ChangeSomethingError: the data set is not there, or cannot be split so.
     """
-    data, left_out = without_later_purchases(
-        read_data(store, dataset, home / "texts" if config.texts else None)
-    )
+    data = read_data(store, dataset, home / "texts" if config.texts else None)
     links = read_links(store, dataset, data.catalogue)
     protocol = _protocol(config, data)
     config = config.model_copy(update={"split": protocol.name})
@@ -88,7 +82,6 @@ def read_world(
         links,
         environment(store.engine),
         home / "texts",
-        left_out,
     )
 
 
@@ -99,17 +92,6 @@ def _protocol(config: CompareConfig, data: GraphData) -> Protocol:
         return make_protocol("global-temporal", data.interactions)
     except ChangeSomethingError:
         return make_protocol("leave-one-out", data.interactions)
-
-
-def without_later_purchases(data: GraphData) -> tuple[GraphData, tuple[str, ...]]:
-    """The data set without relations that a shop derived from later purchases, and which."""
-    left_out = tuple(sorted({key[1] for key in data.graph.relations} & LATER_PURCHASES))
-    if not left_out:
-        return data, ()
-    kept = {k: m for k, m in data.graph.relations.items() if k[1] not in LATER_PURCHASES}
-    graph = HeteroGraph(data.graph.nodes, kept)
-    facts, columns = fact_matrix(graph, data.catalogue)
-    return replace(data, graph=graph, facts=facts, fact_columns=columns), left_out
 
 
 def item_knowledge(world: World) -> ItemKnowledge:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from kg.errors import ChangeSomethingError
 from personarec.evaluation.sequences import Sequences
 
 if TYPE_CHECKING:
@@ -57,3 +58,16 @@ def leave_one_out(interactions: Interactions) -> Split:
     keep[ends - 2] = False
     indptr = whole.indptr - np.concatenate(([0], np.cumsum(2 * enough)))
     return Split(Sequences(indptr, whole.items[keep], whole.n_items), valid, test)
+
+
+def require_held_out(split: Split) -> None:
+    """Refuse data that leave nothing to choose settings by, and nobody to test.
+
+    Raises:
+        ChangeSomethingError: every user has fewer interactions than ``MINIMUM_LENGTH``.
+    """
+    if not ((split.valid >= 0).any() and (split.test >= 0).any()):
+        raise ChangeSomethingError(
+            f"none of {len(split.test)} users has {MINIMUM_LENGTH} interactions, one to train on, "
+            "one to choose settings by and one to test with: load more data"
+        )

@@ -52,8 +52,9 @@ def read_settings(path: Path) -> Settings:
     """Settings from a file; raises ChangeSomethingError where it is none."""
     try:
         return _parsed(path.read_text("utf-8"), str(path))
-    except OSError as error:
-        raise ChangeSomethingError(f"{path}: {error.strerror}; name a file of settings") from error
+    except (OSError, UnicodeDecodeError) as error:
+        why = "not UTF-8" if isinstance(error, UnicodeDecodeError) else error.strerror
+        raise ChangeSomethingError(f"{path}: {why}; name a file of settings") from error
 
 
 def write_settings(path: Path, settings: Settings, comment: str) -> None:

@@ -12,10 +12,10 @@ from functools import cached_property
 
 from kg.schema import FACT_RELATIONS, name_from_iri
 from kg.views import HeteroGraph, RelationKey
+from personarec.evaluation.leakage import LATER_PURCHASES
 
 KINDS = {"Book": "book", "Movie": "film", "Product": "product"}
 """Label of items -> what one is called."""
-LATER_PURCHASES = frozenset({"ALSO_BOUGHT", "ALSO_VIEWED", "BOUGHT_TOGETHER"})
 GENRES = ("GENRE_IS", "LITERARY_GENRE_IS")
 LAST = ("IN_SERIES", "SUBJECT_IS", "IN_CATEGORY", "HAS_ATTRIBUTE")
 """Said after the rest: long lists, the least particular of all."""

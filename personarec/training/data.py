@@ -22,6 +22,7 @@ from kg.views import (
     read_facts,
     read_interactions,
 )
+from personarec.evaluation.leakage import LATER_PURCHASES
 from personarec.evaluation.sequences import Sequences
 from personarec.evaluation.splits import Split, leave_one_out
 from personarec.personas.facts import FactConfig, FactModel
@@ -51,6 +52,7 @@ class GraphData:
         facts: float32 CSR, shape (n_items, n_facts), 1 where an item has a fact.
         fact_columns: what each column of ``facts`` is.
         descriptions: written for the items, n_items, where there are any.
+        left_out: relations of the graph that were not taken because they are later purchases.
     """
 
     name: str
@@ -61,11 +63,19 @@ class GraphData:
     facts: sparse.csr_array
     fact_columns: tuple[FactColumn, ...]
     descriptions: tuple[str | None, ...] = ()
+    left_out: tuple[str, ...] = ()
 
     @property
     def users(self) -> tuple[str, ...]:
         """Keys of the users."""
         return self.interactions.users
+
+    @property
+    def remark(self) -> str:
+        """What to tell whoever asked for these data, in a line; blank where there is nothing."""
+        if not self.left_out:
+            return ""
+        return f"left out, as they know later purchases: {', '.join(self.left_out)}"
 
     def training_graph(self, sequences: Sequences) -> HeteroGraph:
         """The typed graph that encoders walk: fact relations, and RATED from ``sequences`` alone.
@@ -89,13 +99,12 @@ class GraphData:
             digest.update(user.encode() + b"\n")
         for array in (self.interactions.user, self.interactions.item, self.interactions.timestamp):
             digest.update(np.ascontiguousarray(array.astype("<i8")).tobytes())
-        if self.descriptions:
-            digest.update(json.dumps(self.descriptions).encode())
+        digest.update(json.dumps([self.catalogue.titles, self.descriptions]).encode())
         return digest.hexdigest()
 
 
 def read_data(store: GraphStore, dataset: str, texts: Path | None = None) -> GraphData:
-    """Read a data set from the graph.
+    """Read a data set from the graph, without what a shop derived from later purchases.
 
     Args:
         store: the graph.
@@ -109,15 +118,22 @@ def read_data(store: GraphStore, dataset: str, texts: Path | None = None) -> Gra
     label = DOMAINS[require_data_set(store, dataset)["domain"]]
     catalogue = read_catalogue(store, dataset, label)
     interactions = read_interactions(store, dataset, catalogue)
-    graph = read_facts(store, catalogue)
+    graph, left_out = without_later_purchases(read_facts(store, catalogue))
     facts, columns = fact_matrix(graph, catalogue)
     descriptions: tuple[str | None, ...] = ()
     if texts is not None:
         descriptions = read_descriptions(texts / dataset / "items.jsonl", catalogue.ids)
     return GraphData(
         dataset, catalogue, interactions, leave_one_out(interactions), graph, facts, columns,
-        descriptions,
+        descriptions, left_out,
     )  # fmt: skip
+
+
+def without_later_purchases(graph: HeteroGraph) -> tuple[HeteroGraph, tuple[str, ...]]:
+    """A graph without the relations that know the held-out interactions, and which they were."""
+    left_out = tuple(sorted({key[1] for key in graph.relations} & LATER_PURCHASES))
+    kept = {k: m for k, m in graph.relations.items() if k[1] not in left_out}
+    return HeteroGraph(graph.nodes, kept), left_out
 
 
 def fact_matrix(

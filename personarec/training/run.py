@@ -18,6 +18,7 @@ from kg.partial import write_json, written_whole
 from kg.store import GraphStore
 from kg.views import read_transitions
 from kg.views.transitions import write_transitions
+from personarec.evaluation.splits import require_held_out
 from personarec.retriever.popularity import item_counts
 from personarec.retriever.recommender import Retriever
 from personarec.retriever.transitions import transition_counts
@@ -25,7 +26,7 @@ from personarec.training.config import TrainConfig, without_token
 from personarec.training.data import GraphData, fact_model, read_data
 from personarec.training.environment import environment
 from personarec.training.jobs import Job, run_jobs
-from personarec.training.persona_versions import FittedPersonas, store_personas
+from personarec.training.persona_versions import FittedPersonas, store_personas, version_key
 from personarec.training.report import Results, metrics_document
 from personarec.training.rerank import kept_part, rerank_document
 from personarec.training.table import (
@@ -90,11 +91,14 @@ def train_data_set(
     """
     say("reading the graph")
     data = read_data(store, dataset, home / "texts" if config.texts else None)
-    key = _key(config, data)
+    if data.remark:
+        say(data.remark)
+    require_held_out(data.split)
+    personas = FittedPersonas(data, config)
+    key = _key(config, data, version_key(data, personas.sequences, config))
     folder = home / "runs" / f"{dataset}-{key[:12]}"
     say("personas")
     facts = fact_model(data, config.facts)
-    personas = FittedPersonas(data, config)
     fit = personas.sequences
     model, vectors = store_personas(store, facts, personas, progress)
     if not model.dimension:
@@ -174,8 +178,9 @@ def latest_run(home: Path, dataset: str | None) -> tuple[str, Path] | None:
     return content["dataset"], home / "runs" / content["run"]
 
 
-def _key(config: TrainConfig, data: GraphData) -> str:
-    text = json.dumps([RUN_FORMAT, config.model_dump(mode="json"), data.content_hash()])
+def _key(config: TrainConfig, data: GraphData, personas: str) -> str:
+    # The version of the personas tells also how their encoder works, which the settings do not.
+    text = json.dumps([RUN_FORMAT, config.model_dump(mode="json"), data.content_hash(), personas])
     return hashlib.sha256(text.encode()).hexdigest()
 
 

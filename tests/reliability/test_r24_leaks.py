@@ -13,6 +13,7 @@ from conftest import quiet
 
 from kg.ingest import DataSetSources, Source, dump, ingest
 from kg.store import GraphStore
+from personarec.training.data import read_data
 
 SENTINEL = "s3ntinel of a review that nobody has written yet"
 LATER = "LATERPURCHASE"
@@ -46,3 +47,31 @@ def test_texts_of_reviews_and_later_purchases_reach_nothing(
         files = [p for p in home.rglob("*") if p.is_file() and "graph" not in p.parts]
         assert files
         assert [p for p in files if planted.encode() in p.read_bytes()] == []
+
+
+def test_later_purchases_that_were_asked_for_are_not_learned_from(
+    store: GraphStore, tmp_path: Path
+) -> None:
+    keys = [f"B00000000{i}" for i in range(4)]
+    items = [
+        {
+            "asin": key, "title": f"Title {key}", "brand": "Acme", "also_buy": [other],
+            "related": {"bought_together": [other]},
+        }
+        for key, other in zip(keys, reversed(keys), strict=True)
+    ]  # fmt: skip
+    (tmp_path / "items").write_text("".join(json.dumps(row) + "\n" for row in items))
+    rows = [f"u{u}\t{key}\t4\t{u + i}" for u in range(5) for i, key in enumerate(keys)]
+    header = "user_id\titem_id\trating\ttimestamp"
+    (tmp_path / "interactions").write_text("\n".join([header, *rows]) + "\n")
+    sources = (
+        Source("tsv-interactions", tmp_path / "interactions"),
+        Source("amazon-metadata", tmp_path / "items"), Source("amazon-also", tmp_path / "items"),
+    )  # fmt: skip
+    ingest(store, DataSetSources("also", "books", sources), tmp_path / "home", quiet)
+    assert b'"ALSO_BOUGHT"' in b"".join(dump(store))
+    data = read_data(store, "also")
+    assert data.left_out == ("ALSO_BOUGHT", "BOUGHT_TOGETHER")
+    assert data.remark.endswith("later purchases: ALSO_BOUGHT, BOUGHT_TOGETHER")
+    assert {column.relation for column in data.fact_columns} == {"BRAND"}
+    assert {name for _, name, _ in data.graph.relations} == {"BRAND"}

@@ -95,6 +95,16 @@ def reviews(folder: Path, *bad: str, good: int = 20) -> Path:
     return manifest(folder, text)
 
 
+def test_nobody_with_items_to_hold_out(run: Run, home: Path) -> None:
+    for words in (("train",), ("tune", "--trials", "1"), ("compare", "--split", "leave-one-out")):
+        ended = run(*words, "--dataset", "tiny", "--home", home)
+        last = ended.err.splitlines()[-1]
+        assert ended.code == CHANGE, ended.err
+        assert last.startswith("personarec: ")
+        assert "load more data" in last
+        assert "Traceback" not in ended.err
+
+
 # -- data sets -------------------------------------------------------------------------------------
 
 

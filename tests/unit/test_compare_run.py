@@ -24,11 +24,11 @@ from personarec.compare.networks import network_inputs
 from personarec.compare.report import write_report
 from personarec.compare.rows import ROWS as ROWS_BY_NAME
 from personarec.compare.run import compare_world
-from personarec.compare.world import without_later_purchases
 from personarec.evaluation.leakage import LeakError
 from personarec.evaluation.metrics import ndcg
 from personarec.evaluation.sequences import Sequences
 from personarec.retriever.transitions import transition_counts
+from personarec.training.data import without_later_purchases
 
 ROWS = (
     "popularity", "facts", "shuffled facts", "sasrec", "sasrec+transitions+facts",
@@ -164,8 +164,13 @@ def test_report_of_every_kind_of_row(
         {"random x random": "trained tokens belong to users, and this split tests users that "
          "have none"} if split == "user-disjoint" else {}
     )  # fmt: skip
-    document = json.loads(json.dumps(results_document(done)))
+    document = json.loads(json.dumps(results_document(done), allow_nan=False))
+    in_paper = {c["row"]: c for c in document["paper"] if "absent" not in c}
+    assert "sasrec" in in_paper
     for row in document["rows"]:
+        assert in_paper.get(row["name"], row)["HR@10"] == row["HR@10"]
+        (own,) = row["NDCG@10 per seed"]
+        assert own == pytest.approx(row["NDCG@10"])
         assert 0 <= row["NDCG@10"] <= row["HR@10"] <= row["HR@20"] <= row["HR@100"] <= 1
         low, high = row["NDCG@10 interval"]
         assert low <= row["NDCG@10"] <= high
@@ -227,6 +232,10 @@ def test_a_row_whose_input_fails_says_why_and_the_others_go_on(tmp_path: Path) -
     assert [r.name for r in done.rows] == ["popularity"]
     assert done.absent["linear+facts"] == "the items have no facts"
     assert done.absent["token mean-item"] == "the items have no facts"
+    document = results_document(done)
+    assert document["rows"][0]["lists"]["diversity"] is None
+    json.dumps(document, allow_nan=False)
+    assert "| – |" in write_report(tmp_path, document, "personarec")[0].read_text()
     assert "no text vectors: no item has a title" in done.absent["none x description"]
 
 
@@ -321,9 +330,9 @@ def test_a_target_shown_at_test_stops_everything(tmp_path: Path) -> None:
 def test_later_purchases_are_left_out_or_stop_everything(tmp_path: Path) -> None:
     data = small_data(also=True)
     assert "ALSO_BOUGHT" in {c.relation for c in data.fact_columns}
-    kept, left_out = without_later_purchases(data)
+    kept, left_out = without_later_purchases(data.graph)
     assert left_out == ("ALSO_BOUGHT",)
-    assert {c.relation for c in kept.fact_columns} == {"AUTHOR", "IN_SERIES"}
+    assert {name for _, name, _ in kept.relations} == {"AUTHOR", "IN_SERIES"}
     world = small_world(tmp_path)
     with pytest.raises(LeakError, match="ALSO_BOUGHT were derived from later purchases"):
         run_checks(replace(world, data=replace(data, split=world.data.split)))

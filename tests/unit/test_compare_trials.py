@@ -201,6 +201,16 @@ def test_the_papers_way_is_tried_without_a_warning(tmp_path: Path) -> None:
     assert compare_world(world, quiet).found["token"]["trials"] == 2
 
 
+def test_heads_that_do_not_divide_a_width_that_is_held_are_not_tried(tmp_path: Path) -> None:
+    world = small_world(tmp_path, rows=("none x description",), trials=6, seeds=1)
+    shape = world.config.sasrec.model_copy(update={"embedding_size": 10})
+    config = world.config.model_copy(update={"sasrec": shape})
+    found = tune_row(Fitted(replace(world, config=config)), ROWS["none x description"], {}, quiet)
+    assert found["sasrec"]["embedding_size"] == 10
+    journal = next(tmp_path.glob("tuning/*/trials.jsonl")).read_text()
+    assert '"choices": [1, 2]' in journal.replace("\\", "")
+
+
 def test_killed_trials_go_on_where_they_were(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -49,6 +49,12 @@ def test_anything_else_is_refused(tmp_path: Path, text: str, message: str) -> No
         read_settings(tmp_path / "b.yaml")
 
 
+def test_a_file_of_another_kind_is_named(tmp_path: Path) -> None:
+    (tmp_path / "d.yaml").write_bytes(b"\x89PNG\xff")
+    with pytest.raises(ChangeSomethingError, match=r"d\.yaml: not UTF-8; name a file"):
+        read_settings(tmp_path / "d.yaml")
+
+
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(ChangeSomethingError, match=r"c\.yaml: No such file"):
         read_settings(tmp_path / "c.yaml")
