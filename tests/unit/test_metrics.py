@@ -72,6 +72,7 @@ def test_ties_lie_between_both_ways_to_break_them_in_ranx(k: int) -> None:
     np.testing.assert_array_equal(ranks[2], (ranks[0] + ranks[1]) / 2)
 
 
+@pytest.mark.slow
 def test_a_tied_rank_is_the_mean_over_all_ways_to_break_the_ties() -> None:
     scores = np.array([[3, 2, 2, 2, 2, 1]], dtype=np.float32)
     seen = Sequences.from_lists([[4]], 6)
