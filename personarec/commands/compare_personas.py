@@ -87,8 +87,10 @@ def compare_personas(
     """Make what is missing of each data set; the comparison as a document and in Markdown.
 
     Raises:
+        ChangeSomethingError: nobody of a data set has enough interactions.
         TryAgainError: a process was killed; what it had finished stays.
     """
+    from personarec.evaluation.splits import require_held_out
     from personarec.personas.comparison.cells import cells_folder, make_cells
     from personarec.training.data import read_data
 
@@ -98,6 +100,7 @@ def compare_personas(
         data = read_data(store, name)
         if data.remark:
             tell(f"{name}: {data.remark}")
+        require_held_out(data.split, name)
         folders[name] = cells_folder(home, data)
         make_cells(folders[name], data, cells, tell)
     return comparison(folders, cells)

@@ -45,7 +45,7 @@ def tune_data_set(
 
     folder = home / "tune" / dataset
     data = read_data(store, dataset)
-    require_held_out(data.split)
+    require_held_out(data.split, dataset)
     found = tune(data.split, SearchSpace(), trials, folder, seed=seed, on_trial=ended)
     path = path or folder / "settings.yaml"
     whole = sum(not t.pruned for t in found.trials)

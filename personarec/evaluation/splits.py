@@ -60,14 +60,14 @@ def leave_one_out(interactions: Interactions) -> Split:
     return Split(Sequences(indptr, whole.items[keep], whole.n_items), valid, test)
 
 
-def require_held_out(split: Split) -> None:
-    """Refuse data that leave nothing to choose settings by, and nobody to test.
+def require_held_out(split: Split, dataset: str) -> None:
+    """Refuse a data set that leaves nothing to choose settings by, and nobody to test.
 
     Raises:
         ChangeSomethingError: every user has fewer interactions than ``MINIMUM_LENGTH``.
     """
     if not ((split.valid >= 0).any() and (split.test >= 0).any()):
         raise ChangeSomethingError(
-            f"none of {len(split.test)} users has {MINIMUM_LENGTH} interactions, one to train on, "
-            "one to choose settings by and one to test with: load more data"
+            f"{dataset}: none of {len(split.test)} users has {MINIMUM_LENGTH} interactions, one to "
+            "train on, one to choose settings by and one to test with: load more data"
         )

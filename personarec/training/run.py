@@ -93,7 +93,7 @@ def train_data_set(
     data = read_data(store, dataset, home / "texts" if config.texts else None)
     if data.remark:
         say(data.remark)
-    require_held_out(data.split)
+    require_held_out(data.split, dataset)
     personas = FittedPersonas(data, config)
     key = _key(config, data, version_key(data, personas.sequences, config))
     folder = home / "runs" / f"{dataset}-{key[:12]}"

@@ -96,7 +96,10 @@ def reviews(folder: Path, *bad: str, good: int = 20) -> Path:
 
 
 def test_nobody_with_items_to_hold_out(run: Run, home: Path) -> None:
-    for words in (("train",), ("tune", "--trials", "1"), ("compare", "--split", "leave-one-out")):
+    for words in (
+        ("train",), ("tune", "--trials", "1"), ("compare", "--split", "leave-one-out"),
+        ("compare-personas", "--encoders", "svd", "--dims", "8", "--seeds", "1"),
+    ):  # fmt: skip
         ended = run(*words, "--dataset", "tiny", "--home", home)
         last = ended.err.splitlines()[-1]
         assert ended.code == CHANGE, ended.err
