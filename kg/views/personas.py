@@ -28,7 +28,6 @@ VECTOR_BYTES = 4_000_000  # of vectors a message
 MOST_DIMENSIONS = 4096
 """Most that a vector index of Neo4j has; held to on the embedded engine too, so that personas made
 on one fit the other."""
-KEPT_VERSIONS = 2  # the current one and the one before, for readers that began with it
 
 
 @dataclass(frozen=True)
@@ -97,10 +96,11 @@ def write_personas(
         ChangeSomethingError: vectors of another shape, with NaN or infinity, zero, or too long.
     """
     check_vectors(model, users, vectors)
+    before = current_model(store, model.dataset)
     if model not in versions(store, model.dataset):
         _write_version(store, model, users, vectors, preferences, progress, prototypes)
     use_personas(store, model.dataset, model.id)
-    _remove_old(store, model.dataset)
+    _remove_old(store, model.dataset, before)
 
 
 def check_vectors(model: PersonaModel, users: Sequence[str], vectors: NDArray[np.float32]) -> None:
@@ -259,14 +259,16 @@ def use_personas(store: GraphStore, dataset: str, model: str) -> None:
     store.write(statement("set_current_persona"), dataset=dataset, model=model)
 
 
-def _remove_old(store: GraphStore, dataset: str) -> None:
+def _remove_old(store: GraphStore, dataset: str, before: PersonaModel | None) -> None:
+    """Remove all but the current version and the one before, for readers that began with it."""
     current = require_model(store, dataset)
     records = [r for r in _records(store, dataset) if r.model != current]
     whole = [r.model for r in records if r.status == "complete"]
     # What a killed process left half written or half removed goes too.
     partial = [r.model for r in records if r.status != "complete"]
     users = read_users(store, dataset)
-    for model in partial + whole[: len(whole) - (KEPT_VERSIONS - 1)]:
+    kept = before if before in whole else whole[-1] if whole else None
+    for model in partial + [m for m in whole if m != kept]:
         # Said first: a version that is half removed must not be found.
         _set_status(store, model, "removing")
         for part in batches(users, USERS):
@@ -329,8 +331,17 @@ def neighbours(store: GraphStore, user: str, model: PersonaModel, n: int = 10) -
         user: key of the user.
         model: persona version.
         n: how many.
+
+    Raises:
+        ChangeSomethingError: the user has come after the version was made.
     """
     if model.dimension:
+        known = statement("read_vectors", property=model.property_name)
+        if not store.read(known, ids=[user]):
+            raise ChangeSomethingError(
+                f"user {user} has no persona of version {model.id}, which was made before it came; "
+                f"run personarec personas train --dataset {model.dataset}, then personas write"
+            )
         # More than asked for: the index is approximate, and the user is itself an answer.
         rows = store.read(
             statement("nearest_personas", property=model.property_name),

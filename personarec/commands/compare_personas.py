@@ -48,7 +48,8 @@ def wanted(
     from personarec.personas.comparison.alone import FULL_MATRIX
     from personarec.personas.registry import make_encoder
 
-    names = tuple(n.strip() for n in encoders.split(",")) if encoders else ENCODERS
+    given = (n.strip() for n in encoders.split(",")) if encoders else ENCODERS
+    names = tuple(dict.fromkeys(given))
     for name in names:
         if name != FULL_MATRIX:
             make_encoder(name)

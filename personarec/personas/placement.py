@@ -30,6 +30,8 @@ def places(space: Matrix, seed: int) -> Matrix:
     from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
     n = len(space)
+    if space.shape[1] < 2:  # the picture has two axes
+        space = np.pad(space, ((0, 0), (0, 1)))
     drawn = np.arange(n)
     if n > MOST_PLACED:
         drawn = np.sort(np.random.default_rng(seed).choice(n, MOST_PLACED, replace=False))

@@ -90,7 +90,7 @@ def _item_features(facts: sparse.csr_array, n_items: int, config: PropagationCon
     rng = np.random.default_rng(config.seed)
     half = config.feature_size // 2
     identity = rng.standard_normal((n_items, half)).astype(np.float32) / np.sqrt(half)
-    if not facts.nnz:
+    if not facts.nnz or min(facts.shape) < 2:  # a fact that all have tells nobody apart
         return np.asarray(identity, np.float32)
     reducer = TruncatedSVD(min(half, min(facts.shape) - 1), random_state=config.seed)
     described = reducer.fit_transform(sparse.csr_matrix(facts)).astype(np.float32)

@@ -116,9 +116,10 @@ def clustered_space(personas: Matrix | sparse.csr_array, seed: int) -> Matrix:
         lengths = np.sqrt(personas.multiply(personas).sum(axis=1))
         scale = sparse.diags_array(1 / np.where(lengths > 0, lengths, 1))
         unit = sparse.csr_matrix(scale @ personas)  # the reducer knows no arrays
-        dense = unit.toarray()
         if width > 2 * SIZE and n > 2 * SIZE:
             dense = TruncatedSVD(2 * SIZE, random_state=seed).fit_transform(unit)
+        else:
+            dense = unit.toarray()
     else:
         dense = np.asarray(personas, np.float64)
     centred = _unit(dense - dense.mean(axis=0))
@@ -153,7 +154,7 @@ def _agreement(space: Matrix, number: int, seed: int) -> float:
     labels = []
     for draw in range(DRAWS):
         drawn = space[rng.choice(len(space), size, replace=False)]
-        centres = _k_means(drawn, number, seed + draw)
+        centres = _k_means(drawn, min(number, size), seed + draw)
         # The nearest centre; rows of ``shown`` have one length.
         distance = np.square(centres).sum(axis=1) - 2 * (shown @ centres.T)
         labels.append(distance.argmin(axis=1))

@@ -217,5 +217,5 @@ class _Asking:
             why, count = self.done.useless.most_common(1)[0]
             raise ChangeSomethingError(
                 f"{useless} of {len(self.found)} answers of {self.chat.model} are of no use "
-                f"({why}: {count}); use another model or a larger --max-tokens"
+                f"({why}: {count}); use another model, or a larger --max-tokens with --again"
             )

@@ -63,7 +63,8 @@ class Endpoint:
             environment: where the key is looked for.
 
         Raises:
-            ChangeSomethingError: no such URL, or one that holds credentials.
+            ChangeSomethingError: no such URL, one that holds credentials, or a key that cannot be
+                sent.
         """
         try:
             parts = parse_url(url)
@@ -81,6 +82,12 @@ class Endpoint:
         self.url = url.rstrip("/").removesuffix("/chat/completions") + "/chat/completions"
         self.model = model
         self._key = environment.get(KEY, "").strip()
+        if not (self._key.isascii() and self._key.isprintable()):
+            # Refused here: whoever sends it would quote it in the error.
+            raise ChangeSomethingError(
+                f"{KEY} holds a character that no key has, such as a line break or a typographic "
+                "quote; set it anew"
+            )
         self._seconds = seconds
         self._first_wait = first_wait
         self._stopped = threading.Event()
@@ -146,7 +153,7 @@ class Endpoint:
             )
         try:
             answer = json.loads(raw.decode("utf-8"))
-        except ValueError as error:  # bytes that are no UTF-8, too
+        except (ValueError, RecursionError) as error:  # bytes that are no UTF-8, too
             raise _PassingError("answers with broken JSON") from error
         return self._reply(answer, prompt)
 

@@ -131,7 +131,8 @@ def version_key(data: GraphData, sequences: Sequences, config: TrainConfig) -> s
     digest.update(json.dumps([data.catalogue.titles, data.descriptions]).encode())
     for user in data.users:
         digest.update(user.encode() + b"\n")
-    for array in (sequences.indptr, sequences.items):
+    # Encoders choose by the validation items, also where they are not fitted to them.
+    for array in (sequences.indptr, sequences.items, data.split.valid):
         digest.update(np.ascontiguousarray(array.astype("<i8")).tobytes())
     return f"{data.name}-{config.encoder.replace(':', '-')}-{digest.hexdigest()[:8]}"
 

@@ -25,6 +25,7 @@ from personarec.commands.compare_personas import (
 )
 from personarec.datasets.manifest import resolve
 from personarec.evaluation.leakage import LeakError, refuse_known_users
+from personarec.personas.comparison import cells as cells_module
 from personarec.personas.comparison.cells import Cell, cells_folder, make_cells
 from personarec.personas.comparison.intervals import nested_interval
 from personarec.personas.comparison.report import gate, rows_of
@@ -169,3 +170,17 @@ def test_the_gate_asks_for_all_three_on_both() -> None:
     verdict = gate({"a": rows_of(good), "b": rows_of(bad)})
     assert "None is." in verdict
     assert "- svd 4: a: " in verdict
+
+
+def test_an_encoder_named_twice_is_asked_once() -> None:
+    asked = wanted(["demo", "demo"], "svd, random,svd", "8", 1)
+    assert (asked.datasets, asked.encoders) == (("demo",), ("svd", "random"))
+
+
+def test_cells_of_encoders_that_worked_otherwise_are_not_taken(
+    demo: GraphData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = cells_folder(tmp_path, demo)
+    assert cells_folder(tmp_path, demo) == before
+    monkeypatch.setattr(cells_module, "ENCODER_FORMAT", cells_module.ENCODER_FORMAT + 1)
+    assert cells_folder(tmp_path, demo) != before

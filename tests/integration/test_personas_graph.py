@@ -100,6 +100,20 @@ def test_versions_switch_and_the_oldest_goes(store: GraphStore, tmp_path: Path) 
     assert current_model(store, "small") == model("bbbb1111", users)
     with pytest.raises(ChangeSomethingError, match="no persona version 'gone'"):
         use_personas(store, "small", "gone")
+    # The version that readers are on stays when a new one is written, though it is not the newest.
+    new = model("dddd3333", users)
+    write_personas(store, new, users, vectors_for(users, 3), [], quiet)
+    assert versions(store, "small") == [model("bbbb1111", users), new]
+
+
+def test_a_user_who_came_after_the_personas_is_told_so(store: GraphStore, tmp_path: Path) -> None:
+    users = loaded(store, tmp_path)
+    old = model("aaaa0000", users)
+    write_personas(store, old, users, vectors_for(users), [], quiet)
+    ingest(store, write_small(tmp_path / "more", users=len(users) + 1), tmp_path, quiet)
+    (new,) = set(read_users(store, "small")) - set(users)
+    with pytest.raises(ChangeSomethingError, match=f"{new} has no persona of version {old.id}"):
+        neighbours(store, new, old)
 
 
 def test_a_reader_sees_the_old_version_until_the_new_is_whole(

@@ -94,3 +94,11 @@ def test_works_without_any_fact() -> None:
 def test_unknown_settings_are_refused() -> None:
     with pytest.raises(ValueError, match="extra"):
         PropagationConfig(dimension=3)  # type: ignore[call-arg]
+
+
+def test_a_single_fact_that_all_items_have_is_no_feature() -> None:
+    sequences, _ = two_camps()
+    same = sparse.csr_array(np.ones((sequences.n_items, 1), np.float32))
+    found = fit_propagation(graph_of(sequences), "Book", same, CONFIG)
+    assert found.size > 0
+    assert np.isfinite(found.items).all()

@@ -19,7 +19,12 @@ from personarec.personas.naming import (
     short_name,
 )
 from personarec.personas.placement import places
-from personarec.personas.prototypes import PrototypeConfig, find_clusters, resemblance
+from personarec.personas.prototypes import (
+    PrototypeConfig,
+    clustered_space,
+    find_clusters,
+    resemblance,
+)
 
 KINDS, EACH, SIZE = 5, 30, 12
 
@@ -224,3 +229,25 @@ def test_near_personas_have_near_places(most: int, monkeypatch: pytest.MonkeyPat
     distance = np.linalg.norm(found[:, None] - found[None], axis=2)
     np.fill_diagonal(distance, np.inf)
     assert (labels[distance.argmin(axis=1)] == labels).mean() > 0.95
+
+
+def test_as_many_kinds_as_readers_can_be_asked_for() -> None:
+    personas = np.random.default_rng(0).standard_normal((30, 5)).astype(np.float32)
+    found = find_clusters(personas, PrototypeConfig(number=30))
+    assert found is not None
+    assert len(found.centres) == 30
+
+
+def test_lists_of_facts_are_not_made_dense(monkeypatch: pytest.MonkeyPatch) -> None:
+    facts = sparse.random_array((300, 2_000), density=0.01, format="csr", rng=0, dtype=np.float32)
+
+    def toarray(*_: object, **__: object) -> None:
+        raise AssertionError("users × facts")
+
+    monkeypatch.setattr(sparse.csr_matrix, "toarray", toarray)
+    assert clustered_space(sparse.csr_array(facts), 0).shape[0] == 300
+
+
+def test_personas_of_one_dimension_have_places() -> None:
+    space = np.where(np.arange(40) % 2, 1, -1).astype(np.float32)[:, None]
+    assert places(space, seed=0).shape == (40, 2)

@@ -171,3 +171,15 @@ def test_credentials_in_the_url_are_refused(url: str) -> None:
     with pytest.raises(ChangeSomethingError, match="no credentials") as caught:
         Endpoint(url, "small")
     assert "pw" not in str(caught.value)
+
+
+@pytest.mark.parametrize("key", ["sk-se\ncret", "“sk-secret”", "sk-secret…"])
+def test_a_key_that_cannot_be_sent_is_refused_and_not_shown(key: str) -> None:
+    with pytest.raises(ChangeSomethingError, match=f"{KEY} holds a character") as caught:
+        Endpoint("http://127.0.0.1:1/v1", "small", environment={KEY: key})
+    assert "sk-" not in str(caught.value)
+
+
+def test_an_answer_too_deep_to_read_is_asked_again() -> None:
+    with chat_server(first(Sent(b"[" * 200_000))) as server:
+        assert ask(server).text == "Water."

@@ -27,6 +27,12 @@ def test_an_encoder_that_works_otherwise_makes_another_training(
     assert key(data, config) != before
 
 
+def test_encoders_choose_by_other_validation_items() -> None:
+    data = small_data()
+    swapped = replace(data.split, valid=data.split.test, test=data.split.valid)
+    assert key(replace(data, split=swapped), TrainConfig()) != key(data, TrainConfig())
+
+
 def test_other_data_or_settings_make_another_training() -> None:
     data, config = small_data(), TrainConfig()
     titles = replace(data.catalogue, titles=("Another", *data.catalogue.titles[1:]))

@@ -26,6 +26,7 @@ from kg.errors import TryAgainError
 from kg.partial import write_json, written_whole
 from personarec.personas.comparison.alone import measure_alone
 from personarec.personas.comparison.strangers import measure_strangers
+from personarec.personas.encoder import ENCODER_FORMAT
 from personarec.training.data import GraphData
 from personarec.training.processes import end_with_parent
 
@@ -59,8 +60,9 @@ class Cell:
 
 
 def cells_folder(home: Path, data: GraphData) -> Path:
-    """Where the cells of a data set are; other content has another folder."""
-    key = hashlib.sha256(f"{CELL_FORMAT} {data.content_hash()}".encode()).hexdigest()
+    """Where the cells of a data set are; other content, or other encoders, have another folder."""
+    made_of = f"{CELL_FORMAT} {ENCODER_FORMAT} {data.content_hash()}"
+    key = hashlib.sha256(made_of.encode()).hexdigest()
     return home / "personas-compared" / f"{data.name}-{key[:12]}"
 
 
